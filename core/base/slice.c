@@ -1,0 +1,121 @@
+#include "core/base/slice.h"
+
+#include <string.h>
+
+slice slice_of(const void *p, size_t len)
+{
+	return (slice){p, len};
+}
+
+slice slice_str(const char *s)
+{
+	return (slice){(const uint8_t *)s, s ? strlen(s) : 0};
+}
+
+slice slice_sub(slice s, size_t from, size_t to)
+{
+	if (to > s.len)
+		to = s.len;
+	if (from >= to)
+		return (slice){s.p ? s.p + (from < s.len ? from : s.len) : NULL, 0};
+	return (slice){s.p + from, to - from};
+}
+
+slice slice_from(slice s, size_t from)
+{
+	return slice_sub(s, from, s.len);
+}
+
+bool slice_eq(slice a, slice b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
+bool slice_ieq(slice a, slice b)
+{
+	if (a.len != b.len)
+		return false;
+	for (size_t i = 0; i < a.len; i++)
+		if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
+			return false;
+	return true;
+}
+
+bool slice_starts(slice s, slice prefix)
+{
+	return s.len >= prefix.len && slice_eq(slice_sub(s, 0, prefix.len), prefix);
+}
+
+bool slice_istarts(slice s, slice prefix)
+{
+	return s.len >= prefix.len && slice_ieq(slice_sub(s, 0, prefix.len), prefix);
+}
+
+bool slice_ends(slice s, slice suffix)
+{
+	return s.len >= suffix.len && slice_eq(slice_from(s, s.len - suffix.len), suffix);
+}
+
+bool slice_iends(slice s, slice suffix)
+{
+	return s.len >= suffix.len && slice_ieq(slice_from(s, s.len - suffix.len), suffix);
+}
+
+size_t slice_chr(slice s, uint8_t c, size_t from)
+{
+	const uint8_t *hit;
+
+	if (from >= s.len)
+		return SLICE_NPOS;
+	hit = memchr(s.p + from, c, s.len - from);
+	return hit ? (size_t)(hit - s.p) : SLICE_NPOS;
+}
+
+size_t slice_find(slice s, slice needle, size_t from)
+{
+	const uint8_t *hit;
+
+	if (from > s.len || s.len - from < needle.len)
+		return SLICE_NPOS;
+	if (needle.len == 0)
+		return from;
+	hit = memmem(s.p + from, s.len - from, needle.p, needle.len);
+	return hit ? (size_t)(hit - s.p) : SLICE_NPOS;
+}
+
+size_t slice_ifind(slice s, slice needle, size_t from)
+{
+	for (size_t i = from; i <= s.len && s.len - i >= needle.len; i++)
+		if (slice_ieq(slice_sub(s, i, i + needle.len), needle))
+			return i;
+	return SLICE_NPOS;
+}
+
+size_t slice_rchr(slice s, uint8_t c)
+{
+	for (size_t i = s.len; i-- > 0;)
+		if (s.p[i] == c)
+			return i;
+	return SLICE_NPOS;
+}
+
+slice slice_trim(slice s)
+{
+	size_t from = 0, to = s.len;
+
+	while (from < to && ascii_space(s.p[from]))
+		from++;
+	while (to > from && ascii_space(s.p[to - 1]))
+		to--;
+	return slice_sub(s, from, to);
+}
+
+int slice_cmp(slice a, slice b)
+{
+	size_t n = a.len < b.len ? a.len : b.len;
+	int d = n ? memcmp(a.p, b.p, n) : 0;
+
+	if (d)
+		return d;
+	return a.len < b.len ? -1 : a.len > b.len;
+}

@@ -1,0 +1,54 @@
+/* Counters and gauges of one process, declared in one table and printed in
+ * Prometheus text format. Adding is one relaxed atomic on a per-process array. */
+#ifndef LF_IO_METRICS_H
+#define LF_IO_METRICS_H
+
+#include "core/base/buf.h"
+
+/*    name                          kind      help */
+#define METRIC_LIST(M)                                                                                       \
+	M(events_made, COUNTER, "Events put into an outbox")                                                 \
+	M(events_shipped, COUNTER, "Events known to be in Redis")                                            \
+	M(events_lost, COUNTER, "Events that could not be recorded")                                         \
+	M(journal_damaged_bytes, COUNTER, "Bytes of the journal skipped as damaged")                         \
+	M(ship_reconnects, COUNTER, "Connections to Redis made by shippers")                                 \
+	M(opens, COUNTER, "Pixels answered for a valid token")                                               \
+	M(clicks, COUNTER, "Redirects answered")                                                             \
+	M(unsubscribes, COUNTER, "Unsubscribe requests taken")                                               \
+	M(tokens_refused, COUNTER, "Requests with a token that did not open")                                \
+	M(requests_other, COUNTER, "Requests for anything else")                                             \
+	M(messages_in, COUNTER, "Messages read from clients")                                                \
+	M(messages_rewritten, COUNTER, "Messages sent on with edits")                                        \
+	M(messages_untouched, COUNTER, "Messages sent on without edits")                                     \
+	M(messages_proof_failed, COUNTER, "Rewritten messages whose proof failed: the original was sent")    \
+	M(messages_delivered, COUNTER, "Messages that the next hop took")                                    \
+	M(messages_deferred, COUNTER, "Messages answered with a 4xx reply")                                  \
+	M(messages_refused, COUNTER, "Messages answered with a 5xx reply")                                   \
+	M(links_tracked, COUNTER, "Links replaced")                                                          \
+	M(links_left, COUNTER, "Links left alone")                                                           \
+	M(sessions_open, GAUGE, "SMTP client sessions open now")                                             \
+	M(log_lines, COUNTER, "MTA log lines read")                                                          \
+	M(log_facts, COUNTER, "Delivery facts taken from MTA logs")                                          \
+	M(log_unmatched, COUNTER, "Delivery facts whose message is not ours or not known")                   \
+	M(events_folded, COUNTER, "Events folded into campaign state")                                       \
+	M(frames_refused, COUNTER, "Stream entries that did not decode")                                     \
+	M(fold_commits, COUNTER, "Fold transactions committed")                                              \
+	M(fold_conflicts, COUNTER, "Fold transactions refused because another fold owns the partition")      \
+	M(api_requests, COUNTER, "Requests to the reports API")                                              \
+	M(api_refused, COUNTER, "API requests without a valid key")
+
+enum metric {
+#define M(name, kind, help) METRIC_##name,
+	METRIC_LIST(M)
+#undef M
+	METRIC_COUNT
+};
+
+void metric_add(enum metric m, int64_t n);
+void metric_set(enum metric m, int64_t v);
+int64_t metric_get(enum metric m);
+
+/* Prometheus text exposition, names prefixed "landfall_". */
+void metrics_encode(struct buf *out);
+
+#endif

@@ -1,0 +1,65 @@
+/* The one way out for events: outbox -> journal -> Redis stream.
+ *
+ * An outbox belongs to one thread and one directory, which is its lane. It
+ * starts two threads of its own: one syncs the journal, one ships frames to
+ * Redis, in trouble and out of it. Redis may be away for as long as the disk
+ * lasts; nothing here waits for it.
+ */
+#ifndef LF_IO_OUTBOX_H
+#define LF_IO_OUTBOX_H
+
+#include "core/base/slice.h"
+#include "core/io/journal.h"
+#include "core/io/rds.h"
+#include "core/model/account.h"
+#include "core/model/event.h"
+
+struct outbox_config {
+	const char *program; /* for struct account: "tracker" ... */
+	struct journal_config journal;
+	struct rds_config redis;
+	unsigned partitions;
+	unsigned sync_ms; /* group sync interval; 0: sync as soon as asked */
+};
+
+struct outbox;
+
+/* 0, or -errno; nothing of Redis is needed to open. */
+int outbox_open(struct outbox **out, const struct outbox_config *cfg);
+/* Writes, syncs, then gives the shipper drain_ms to empty the journal. */
+void outbox_close(struct outbox **o, unsigned drain_ms);
+
+uint32_t outbox_lane(const struct outbox *o);
+
+/* Into memory; nothing is safe before outbox_flush. */
+void outbox_put(struct outbox *o, const struct event *e);
+/* A note to oneself (at most 4 KiB), written in the same batch as the events
+ * put since the last flush: both are found after a crash, or neither. Empty
+ * events are fine: a note alone is written too. */
+void outbox_note(struct outbox *o, slice note);
+/* The last note written, from the journal; empty if there is none. Borrows the
+ * outbox; good until the next call of outbox_note. */
+slice outbox_last_note(const struct outbox *o);
+
+/* Once per loop turn: seal and write all that was put, as one batch with one
+ * write. Returns a ticket > 0, 0 if there was nothing, or -errno: the events
+ * are then counted as lost (and said loudly, once). After this kill -9 loses
+ * nothing. */
+int64_t outbox_flush(struct outbox *o);
+
+/* Is a ticket's batch on the disk itself? (power loss) */
+bool outbox_synced(const struct outbox *o, int64_t ticket);
+/* Sync now, wait. 0, or -errno of the sync. For threads that may wait. */
+int outbox_wait(struct outbox *o, int64_t ticket);
+/* Called from the sync thread after each sync that moved; must only wake. */
+void outbox_on_sync(struct outbox *o, void (*wake)(void *arg), void *arg);
+/* Ask the sync thread not to wait for its interval. */
+void outbox_hurry(struct outbox *o);
+
+/* Room on disk for at least n more bytes of events? 0, or -errno: a caller who
+ * may refuse work (the rewriter: 451) asks before it starts. */
+int outbox_ready(struct outbox *o, size_t n);
+
+struct account outbox_account(const struct outbox *o);
+
+#endif

@@ -1,0 +1,59 @@
+/* Redis: the only place that knows hiredis. Blocking, with time limits; used
+ * only by threads that may wait (shipper, fold, snapshot, log follower), never
+ * on a path that answers mail or readers.
+ */
+#ifndef LF_IO_RDS_H
+#define LF_IO_RDS_H
+
+#include "core/base/slice.h"
+
+struct rds_config {
+	const char *socket; /* unix socket path; wins over host */
+	const char *host;
+	int port;
+	const char *password_file; /* NULL or empty: no AUTH; else mode 0600 is required */
+	int timeout_ms;		   /* for connecting and for each command */
+};
+
+struct rds;
+struct rds_reply; /* owned by the caller, freed with rds_reply_free */
+
+enum rds_kind { RDS_NIL, RDS_STRING, RDS_STATUS, RDS_INT, RDS_ARRAY, RDS_ERROR };
+
+/* 0, or -errno with *out NULL (-EACCES: password refused or file too open). */
+int rds_open(struct rds **out, const struct rds_config *cfg);
+void rds_close(struct rds **r);
+
+/* Queue a command; written by the next rds_get or rds_flush. Arguments are
+ * copied. */
+void rds_put(struct rds *r, int argc, const slice *argv);
+/* rds_putv(r, SLICE("GET"), key): any number of slices. */
+#define rds_putv(r, ...)                                                                                     \
+	rds_put((r), (int)(sizeof((slice[]){__VA_ARGS__}) / sizeof(slice)), (slice[]){__VA_ARGS__})
+
+/* The next reply in order. 0, or -errno: the connection is then dead and only
+ * rds_close is of use. An error reply of Redis is a reply, not a failure. */
+int rds_get(struct rds *r, struct rds_reply **out);
+/* One command and its reply. As rds_get. */
+int rds_ask(struct rds *r, struct rds_reply **out, int argc, const slice *argv);
+#define rds_askv(r, out, ...)                                                                                \
+	rds_ask((r), (out), (int)(sizeof((slice[]){__VA_ARGS__}) / sizeof(slice)), (slice[]){__VA_ARGS__})
+
+void rds_reply_free(struct rds_reply **rep);
+enum rds_kind rds_kind(const struct rds_reply *rep);
+/* Text of a string, status or error; empty for others. Borrows the reply. */
+slice rds_text(const struct rds_reply *rep);
+/* Value of an integer, or of a string that is one; else 0. */
+int64_t rds_int(const struct rds_reply *rep);
+/* Elements of an array; 0 for others. */
+size_t rds_len(const struct rds_reply *rep);
+/* Borrows rep; i < rds_len. */
+const struct rds_reply *rds_at(const struct rds_reply *rep, size_t i);
+/* An error reply whose text starts with this word ("ERR", "READONLY"). */
+bool rds_is_error(const struct rds_reply *rep, const char *word);
+
+/* The next pause before connecting again: doubles from 50 ms to 2 s, with
+ * jitter; *step is kept by the caller, 0 after a success. */
+int rds_backoff_ms(unsigned *step);
+
+#endif

@@ -1,0 +1,103 @@
+/* What happened to a message: the one vocabulary of all programs.
+ *
+ * An event names its message by (campaign, lane, sequence), where lane is the
+ * rewriter's, whoever reports it. Packed form: docs/FORMATS.md, "Event".
+ */
+#ifndef LF_MODEL_EVENT_H
+#define LF_MODEL_EVENT_H
+
+#include "core/base/buf.h"
+#include "core/base/slice.h"
+
+/*    name         n  word           what */
+#define EVENT_LIST(X)                                                                                        \
+	X(CAMPAIGN, 1, "campaign", "names a campaign: tenant and name for its key")                          \
+	X(SENT, 2, "sent", "the next hop took the message from the rewriter")                                \
+	X(ACCEPTED, 3, "accepted", "a remote MX said 250")                                                   \
+	X(DEFERRED, 4, "deferred", "a delivery attempt failed for now")                                      \
+	X(BOUNCED, 5, "bounced", "delivery failed for good")                                                 \
+	X(OPEN, 6, "open", "the pixel was fetched")                                                          \
+	X(CLICK, 7, "click", "a link was followed")                                                          \
+	X(UNSUBSCRIBE, 8, "unsubscribe", "the recipient asked to get no more")
+
+enum event_kind {
+#define X(name, n, word, what) EVENT_##name = n,
+	EVENT_LIST(X)
+#undef X
+};
+
+/* Who made a hit (TRACKING, "verdicts"). */
+/*    name       n  word        reads  arrived  what */
+#define CLASS_LIST(X)                                                                                        \
+	X(HUMAN, 1, "human", 1, 1, "a person")                                                               \
+	X(PROXY, 2, "image-proxy", 1, 1, "an image proxy fetching for a reader")                             \
+	X(PREFETCH, 3, "privacy-prefetch", 0, 0, "fetched without reading, e.g. Apple Mail Privacy Protection") \
+	X(SCANNER, 4, "security-scanner", 0, 0, "a gateway that follows links or loads images")              \
+	X(AUTOMATION, 5, "automation", 0, 0, "a library, monitor, crawler, or a HEAD request")               \
+	X(SELF, 6, "self", 0, 0, "the sender's own networks and previews")
+
+enum hit_class {
+	CLASS_NONE,
+#define X(name, n, word, reads, arrived, what) CLASS_##name = n,
+	CLASS_LIST(X)
+#undef X
+};
+
+/* Privacy modes, least to most; a lower level may only restrict. */
+enum privacy { PRIVACY_OFF, PRIVACY_ANONYMOUS, PRIVACY_PSEUDONYMOUS, PRIVACY_IDENTIFIED, PRIVACY_FULL };
+
+/* Bounces, first cut: by RFC 3463 class and subject. */
+enum bounce { BOUNCE_NONE, BOUNCE_HARD, BOUNCE_SOFT, BOUNCE_BLOCK };
+
+#define EVENT_MAX_TEXT 512 /* longest tenant, name or queue id */
+/* No packed event is longer than this. */
+#define EVENT_MAX 2048
+
+struct event {
+	enum event_kind kind;
+	uint64_t ms; /* Unix time in milliseconds */
+	uint64_t campaign;
+	uint32_t lane;
+	uint32_t sequence;
+
+	/* SENT */
+	uint64_t recipient; /* hash_recipient */
+	uint8_t provider;   /* model/provider.h */
+	slice queue_id;	    /* the next hop's, empty when the return path carries the identity */
+
+	/* ACCEPTED, DEFERRED, BOUNCED */
+	uint16_t reply;	   /* SMTP reply code, 0 unknown */
+	uint32_t status;   /* RFC 3463: class << 20 | subject << 10 | detail; 0 unknown */
+	enum bounce bounce; /* BOUNCED */
+
+	/* OPEN, CLICK, UNSUBSCRIBE */
+	enum hit_class class;
+	uint16_t link;	 /* CLICK */
+	char country[2]; /* ISO 3166-1 alpha-2, or two NULs */
+
+	/* CAMPAIGN; borrowed by event_decode from the frame */
+	slice tenant;
+	slice name;
+};
+
+/* Append the packed event. Times are stored relative to base_ms. */
+void event_encode(const struct event *e, uint64_t base_ms, struct buf *out);
+
+/* >0: bytes read, *e filled (slices borrow in). 0: in is empty.
+ * <0: -REFUSE_CUT, -REFUSE_SYNTAX, -REFUSE_RANGE. An event of a kind unknown to
+ * this version is skipped by its length: e->kind is then its number and only
+ * the message identity is filled. */
+int event_decode(slice in, uint64_t base_ms, struct event *e);
+
+const char *event_word(enum event_kind k);
+const char *class_word(enum hit_class c);
+const char *bounce_word(enum bounce b);
+
+/* "5.1.1" both ways. status_decode: 0 for anything that is not three numbers. */
+uint32_t status_decode(slice text);
+void status_encode(uint32_t status, struct buf *out);
+/* A first class for a permanent failure: 5.1.x hard, 5.2.x and 5.3.x soft,
+ * 5.7.x and other block-like ones block, else soft. Total. */
+enum bounce bounce_of(uint32_t status, uint16_t reply);
+
+#endif

@@ -1,0 +1,94 @@
+/* A message, understood once and rendered for each recipient.
+ *
+ * message_plan reads the message and finds every place to edit; it needs no
+ * recipient. message_render gives one recipient's copy: tokens are sealed into
+ * the places, the edits are applied over the untouched original, and the proof
+ * is made: the output with its edits undone must equal the input byte by byte,
+ * and every tracked link must open to its destination. If not, the original
+ * goes out. Rules: docs/REWRITING.md.
+ *
+ * pure: no clock, file, lock or socket. Memory comes from the arena.
+ */
+#ifndef LF_REWRITER_MESSAGE_H
+#define LF_REWRITER_MESSAGE_H
+
+#include "core/base/arena.h"
+#include "core/base/buf.h"
+#include "core/model/event.h"
+#include "core/model/token.h"
+
+/* Caps: beyond any of them the message passes unchanged, with the reason. */
+#define MESSAGE_MAX_HEADER (256 * 1024)
+#define MESSAGE_MAX_DEPTH 64
+#define MESSAGE_MAX_PARTS 1000
+#define MESSAGE_MAX_BOUNDARY 70 /* RFC 2046 5.1.1 */
+#define MESSAGE_MAX_TRACKED_URL 2000 /* a longer one is left alone */
+#define MESSAGE_MAX_LINE 998 /* RFC 5322 2.1.1, without CRLF */
+
+/* What the listener and the configuration want; the message may want less. */
+struct policy {
+	slice track_url;  /* "https://t.example", no slash at the end */
+	slice track_host; /* "t.example": what tokens are bound to */
+	bool opens, clicks, text_links;
+	bool unsubscribe; /* add List-Unsubscribe and -Post where absent */
+	slice default_campaign;
+	slice default_tenant;
+	const slice *campaign_headers; /* names, first match wins */
+	size_t campaign_header_count;
+};
+
+/* Why a whole message or a part passes without edits. */
+enum untouched {
+	UNTOUCHED_NOT, /* it was edited */
+	UNTOUCHED_NO_CAMPAIGN,
+	UNTOUCHED_OFF,
+	UNTOUCHED_NOTHING_TO_DO,
+	UNTOUCHED_SIGNED,
+	UNTOUCHED_ENCRYPTED,
+	UNTOUCHED_ATTACHED,
+	UNTOUCHED_REPORT,
+	UNTOUCHED_CHARSET,
+	UNTOUCHED_ENCODING,
+	UNTOUCHED_CAP,
+	UNTOUCHED_MALFORMED,
+	UNTOUCHED_OURS, /* already rewritten by us */
+	UNTOUCHED_PROOF
+};
+const char *untouched_word(enum untouched u);
+
+struct plan; /* lives in its arena, borrows the message */
+
+/* Always gives a plan, at worst one without edits. */
+const struct plan *message_plan(struct arena *a, slice message, const struct policy *p);
+
+/* What the message said about itself; slices borrow the message. */
+slice plan_campaign(const struct plan *p); /* empty: not tracked */
+slice plan_tenant(const struct plan *p);
+slice plan_message_id(const struct plan *p); /* with brackets; empty if absent */
+enum privacy plan_privacy(const struct plan *p);
+/* Is there anything to do for a recipient (so that a sequence is worth taking)? */
+bool plan_tracks(const struct plan *p);
+
+struct identity {
+	uint64_t campaign;
+	uint32_t lane;
+	uint32_t sequence;
+	uint16_t day; /* token_day of the message */
+};
+
+struct rendering {
+	enum untouched untouched; /* UNTOUCHED_NOT: edited and proved */
+	unsigned links, left, pixels;
+	size_t html_size; /* bytes of the first HTML part, decoded, after the edits */
+};
+
+/* Append this recipient's copy to out. 0, or -REFUSE_TOO_LARGE when out is
+ * full. Deterministic: the same plan and identity give the same bytes. */
+int message_render(struct arena *a, const struct plan *p, const struct identity *id, struct sealer *s,
+	struct buf *out, struct rendering *r);
+
+/* The --explain object of `landfall rewrite` for a rendering, as JSON. */
+int message_explain(struct arena *a, const struct plan *p, const struct identity *id, struct sealer *s,
+	struct buf *out);
+
+#endif
