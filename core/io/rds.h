@@ -7,12 +7,17 @@
 
 #include "core/base/slice.h"
 
+/* A reply beyond either limit is taken for a protocol error. */
+#define RDS_MAX_REPLY (256u << 20) /* bytes of one whole reply */
+#define RDS_MAX_ITEMS (4u << 20)   /* elements of one reply, at all depths */
+#define RDS_MAX_PASSWORD 512
+
 struct rds_config {
 	const char *socket; /* unix socket path; wins over host */
 	const char *host;
 	int port;
 	const char *password_file; /* NULL or empty: no AUTH; else mode 0600 is required */
-	int timeout_ms;		   /* for connecting and for each command */
+	int timeout_ms;            /* for connecting and for each command */
 };
 
 struct rds;
@@ -20,19 +25,22 @@ struct rds_reply; /* owned by the caller, freed with rds_reply_free */
 
 enum rds_kind { RDS_NIL, RDS_STRING, RDS_STATUS, RDS_INT, RDS_ARRAY, RDS_ERROR };
 
-/* 0, or -errno with *out NULL (-EACCES: password refused or file too open). */
+/* 0, or -errno with *out NULL (-EACCES: password refused, or its file is too
+ * open or holds none; -EHOSTUNREACH: no such host; -EAGAIN: AUTH was answered by
+ * an error of another kind, such as too many clients). */
 int rds_open(struct rds **out, const struct rds_config *cfg);
 void rds_close(struct rds **r);
 
-/* Queue a command; written by the next rds_get or rds_flush. Arguments are
- * copied. */
+/* Queue a command; written by the next rds_get. Arguments are copied. */
 void rds_put(struct rds *r, int argc, const slice *argv);
 /* rds_putv(r, SLICE("GET"), key): any number of slices. */
 #define rds_putv(r, ...)                                                                                     \
 	rds_put((r), (int)(sizeof((slice[]){__VA_ARGS__}) / sizeof(slice)), (slice[]){__VA_ARGS__})
 
-/* The next reply in order. 0, or -errno: the connection is then dead and only
- * rds_close is of use. An error reply of Redis is a reply, not a failure. */
+/* The next reply in order. 0, or -errno with *out NULL: the connection is then
+ * dead and only rds_close is of use (-ETIMEDOUT: no byte for timeout_ms;
+ * -ECONNRESET: closed by the other side; -EPROTO: not RESP, or past a limit).
+ * An error reply of Redis is a reply, not a failure. */
 int rds_get(struct rds *r, struct rds_reply **out);
 /* One command and its reply. As rds_get. */
 int rds_ask(struct rds *r, struct rds_reply **out, int argc, const slice *argv);
