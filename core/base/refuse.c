@@ -1,5 +1,6 @@
 #include "core/base/refuse.h"
 
+/* clang-format off: a table */
 static const struct {
 	const char *word, *smtp, *text;
 } table[] = {
@@ -8,6 +9,7 @@ static const struct {
 	REFUSE_LIST(REFUSE)
 #undef REFUSE
 };
+/* clang-format on */
 
 static int row(int rc)
 {

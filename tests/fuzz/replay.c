@@ -48,7 +48,8 @@ static void made_up(long runs)
 			x ^= x << 13;
 			x ^= x >> 7;
 			x ^= x << 17;
-			in[n] = x & 0x300 ? (uint8_t)likely[(x >> 32) % (sizeof likely - 1)] : (uint8_t)(x >> 40);
+			in[n] = x & 0x300 ? (uint8_t)likely[(x >> 32) % (sizeof likely - 1)]
+					  : (uint8_t)(x >> 40);
 		}
 		x ^= x << 13;
 		x ^= x >> 7;
