@@ -51,6 +51,17 @@ void test_numbers_equal(const char *row, long long got, long long want)
 		fail_msg("%s: got %lld, want %lld", row, got, want);
 }
 
+/* What test_file read; freed at exit. */
+static void **read_files;
+static size_t read_count;
+
+static void forget_files(void)
+{
+	while (read_count)
+		free(read_files[--read_count]);
+	free(read_files);
+}
+
 slice test_file(const char *path, bool *found)
 {
 	FILE *f = fopen(path, "rb");
@@ -65,6 +76,10 @@ slice test_file(const char *path, bool *found)
 	p = must_alloc((size_t)st.st_size);
 	n = fread(p, 1, (size_t)st.st_size, f);
 	fclose(f);
+	if (!read_files)
+		atexit(forget_files);
+	read_files = must_realloc(read_files, (read_count + 1) * sizeof *read_files);
+	read_files[read_count++] = p;
 	return slice_of(p, n);
 }
 

@@ -1,0 +1,528 @@
+#include "core/parse/html.h"
+
+#include "core/parse/entity.h"
+
+#include <string.h>
+
+/* Which bytes end what, and the white space of HTML. */
+enum {
+	WHITE = 1,    /* TAB LF FF CR SP */
+	TAG_END = 2,  /* ends a tag name */
+	ATTR_END = 4, /* ends an attribute name */
+	BARE_END = 8, /* ends a value without quotes */
+};
+static const uint8_t class[256] = {
+	['\t'] = WHITE | TAG_END | ATTR_END | BARE_END,
+	['\n'] = WHITE | TAG_END | ATTR_END | BARE_END,
+	['\f'] = WHITE | TAG_END | ATTR_END | BARE_END,
+	['\r'] = WHITE | TAG_END | ATTR_END | BARE_END,
+	[' '] = WHITE | TAG_END | ATTR_END | BARE_END,
+	['/'] = TAG_END | ATTR_END,
+	['>'] = TAG_END | ATTR_END | BARE_END,
+	['='] = ATTR_END,
+};
+
+/* The start tags after which a tree builder switches the tokenizer. Scripting
+ * counts as on, so that noscript is text: what nobody sees is not edited. */
+static const struct {
+	slice name;
+	enum html_state state;
+} content[] = {
+	{SLICE("title"), HTML_RCDATA},
+	{SLICE("textarea"), HTML_RCDATA},
+	{SLICE("style"), HTML_RAWTEXT},
+	{SLICE("xmp"), HTML_RAWTEXT},
+	{SLICE("iframe"), HTML_RAWTEXT},
+	{SLICE("noembed"), HTML_RAWTEXT},
+	{SLICE("noframes"), HTML_RAWTEXT},
+	{SLICE("noscript"), HTML_RAWTEXT},
+	{SLICE("script"), HTML_SCRIPT},
+	{SLICE("plaintext"), HTML_PLAIN},
+};
+
+static enum html_state content_of(slice name)
+{
+	if (name.len < 3 || name.len > 9)
+		return HTML_DATA;
+	for (size_t i = 0; i < sizeof content / sizeof *content; i++)
+		if (slice_ieq(name, content[i].name))
+			return content[i].state;
+	return HTML_DATA;
+}
+
+void html_start(struct html_iter *it, slice in)
+{
+	*it = (struct html_iter){.in = in};
+}
+
+void html_start_span(struct html_iter *it, slice in, struct html_span span)
+{
+	html_start(it, slice_sub(in, 0, span.to));
+	it->pos = span.from < it->in.len ? span.from : it->in.len;
+}
+
+bool html_is(slice in, const struct html_token *t, slice name)
+{
+	return slice_ieq(html_slice(in, t->name), name);
+}
+
+static size_t skip_white(slice in, size_t pos)
+{
+	while (pos < in.len && class[in.p[pos]] & WHITE)
+		pos++;
+	return pos;
+}
+
+/* From the end of the tag name or of an attribute to the end of the next one.
+ * 1: *a, and *pos is behind it.  0: the tag ends, *pos is its '>'.
+ * -1: the input ends before the tag does. */
+static int attr_scan(slice in, size_t *pos, struct html_attr *a)
+{
+	size_t i = *pos, end;
+	const uint8_t *close;
+
+	a->from = i;
+	while (i < in.len && (class[in.p[i]] & WHITE || in.p[i] == '/'))
+		i++;
+	*pos = i;
+	if (i == in.len)
+		return -1;
+	if (in.p[i] == '>')
+		return 0;
+	a->name.from = i++; /* the first byte may even be a '=' */
+	while (i < in.len && !(class[in.p[i]] & ATTR_END))
+		i++;
+	a->name.to = a->to = *pos = i;
+	a->value = (struct html_span){i, i};
+	a->quote = 0;
+	a->has_value = false;
+	i = skip_white(in, i);
+	if (i == in.len)
+		return -1;
+	if (in.p[i] != '=')
+		return 1; /* without value; the white space belongs to what follows */
+	a->has_value = true;
+	i = skip_white(in, i + 1);
+	if (i == in.len)
+		return -1;
+	end = i;
+	if (in.p[i] == '"' || in.p[i] == '\'') {
+		a->quote = in.p[i++];
+		close = memchr(in.p + i, a->quote, in.len - i);
+		if (!close)
+			return -1;
+		end = (size_t)(close - in.p);
+		*pos = end + 1;
+	} else {
+		while (end < in.len && !(class[in.p[end]] & BARE_END))
+			end++;
+		if (end == in.len)
+			return -1;
+		*pos = end;
+	}
+	a->value = (struct html_span){i, end};
+	a->to = *pos;
+	return 1;
+}
+
+/* A start or end tag whose name begins at name. */
+static void tag(struct html_iter *it, struct html_token *t, size_t name)
+{
+	struct html_attr a;
+	size_t i = name;
+	int rc;
+
+	while (i < it->in.len && !(class[it->in.p[i]] & TAG_END))
+		i++;
+	t->name = (struct html_span){name, i};
+	t->data.from = i;
+	do
+		rc = attr_scan(it->in, &i, &a);
+	while (rc > 0);
+	if (rc < 0) {
+		t->kind = HTML_LOST;
+		t->to = it->in.len;
+		t->name = t->data = (struct html_span){t->to, t->to};
+		return;
+	}
+	t->data.to = i;
+	t->to = i + 1;
+	/* A '/' inside a bare value was eaten by it, so i has not moved past it. */
+	t->self_closing = i > a.from && it->in.p[i - 1] == '/';
+}
+
+static void start_tag(struct html_iter *it, struct html_token *t)
+{
+	enum html_state next;
+
+	t->kind = HTML_START;
+	tag(it, t, t->from + 1);
+	if (it->fixed || t->kind == HTML_LOST)
+		return;
+	next = content_of(html_slice(it->in, t->name));
+	if (next != HTML_DATA) {
+		it->state = next;
+		it->last_start = html_slice(it->in, t->name);
+	}
+}
+
+static void end_tag(struct html_iter *it, struct html_token *t)
+{
+	t->kind = HTML_END;
+	tag(it, t, t->from + 2);
+	it->state = HTML_DATA;
+}
+
+/* All to the next '>'. */
+static void bogus_comment(struct html_iter *it, struct html_token *t, size_t from)
+{
+	size_t to = slice_chr(it->in, '>', from);
+
+	t->kind = HTML_COMMENT;
+	t->to = to == SLICE_NPOS ? it->in.len : to + 1;
+	t->data = (struct html_span){from, to == SLICE_NPOS ? it->in.len : to};
+}
+
+static void comment(struct html_iter *it, struct html_token *t, size_t from)
+{
+	slice rest = slice_from(it->in, from);
+	size_t dash = 0, close = 0;
+
+	t->kind = HTML_COMMENT;
+	/* "<!-->" and "<!--->" are whole. */
+	if (slice_starts(rest, SLICE(">")))
+		close = 1;
+	else if (slice_starts(rest, SLICE("->")))
+		close = 2;
+	while (!close) {
+		slice at;
+
+		dash = slice_chr(rest, '-', dash);
+		if (dash == SLICE_NPOS)
+			break;
+		at = slice_from(rest, dash);
+		if (slice_starts(at, SLICE("-->")))
+			close = 3;
+		else if (slice_starts(at, SLICE("--!>")))
+			close = 4;
+		else
+			dash++;
+	}
+	if (close) {
+		t->data = (struct html_span){from, from + dash};
+		t->to = from + dash + close;
+		return;
+	}
+	/* The end of the input ends it; the start of an end mark is no text. */
+	t->to = it->in.len;
+	close = slice_ends(rest, SLICE("--!"))  ? 3
+		: slice_ends(rest, SLICE("--")) ? 2
+						: slice_ends(rest, SLICE("-"));
+	t->data = (struct html_span){from, t->to - close};
+}
+
+static void cdata(struct html_iter *it, struct html_token *t, size_t from)
+{
+	size_t end = slice_find(it->in, SLICE("]]>"), from);
+
+	t->kind = HTML_TEXT;
+	t->state = HTML_CDATA;
+	t->data = (struct html_span){from, end == SLICE_NPOS ? it->in.len : end};
+	t->to = end == SLICE_NPOS ? it->in.len : end + 3;
+	it->state = HTML_DATA;
+}
+
+/* A quoted identifier at *pos. True: closed, *pos is behind its quote; false:
+ * cut off by a '>' (*pos is there) or by the end. */
+static bool doctype_id(slice in, size_t *pos, struct html_span *id)
+{
+	uint8_t quote = in.p[(*pos)++];
+
+	id->from = *pos;
+	while (*pos < in.len && in.p[*pos] != quote && in.p[*pos] != '>')
+		++*pos;
+	id->to = *pos;
+	if (*pos == in.len || in.p[*pos] == '>')
+		return false;
+	++*pos;
+	return true;
+}
+
+static bool at_quote(slice in, size_t pos)
+{
+	return pos < in.len && (in.p[pos] == '"' || in.p[pos] == '\'');
+}
+
+/* Where a doctype whose name begins at pos stops to be read: its '>', junk
+ * before that, or the end. The quirks flag of junk and '>' is set here. */
+static size_t doctype_inside(slice in, size_t pos, struct html_token *t)
+{
+	bool public;
+
+	pos = skip_white(in, pos);
+	t->quirks = true; /* until it turns out well */
+	if (pos == in.len || in.p[pos] == '>')
+		return pos;
+	t->has_name = true;
+	t->name.from = pos;
+	while (pos < in.len && !(class[in.p[pos]] & BARE_END))
+		pos++;
+	t->name.to = pos;
+	pos = skip_white(in, pos);
+	if (pos < in.len && in.p[pos] == '>')
+		t->quirks = false;
+	public = slice_istarts(slice_from(in, pos), SLICE("public"));
+	if (!public && !slice_istarts(slice_from(in, pos), SLICE("system")))
+		return pos;
+	pos = skip_white(in, pos + 6);
+	if (!at_quote(in, pos))
+		return pos;
+	if (public) {
+		t->has_public = true;
+		if (!doctype_id(in, &pos, &t->public_id))
+			return pos;
+		pos = skip_white(in, pos);
+		if (!at_quote(in, pos)) {
+			t->quirks = pos == in.len || in.p[pos] != '>';
+			return pos;
+		}
+	}
+	t->has_system = true;
+	if (!doctype_id(in, &pos, &t->system_id))
+		return pos;
+	pos = skip_white(in, pos);
+	t->quirks = pos == in.len; /* junk after the system identifier does no harm */
+	return pos;
+}
+
+static void doctype(struct html_iter *it, struct html_token *t)
+{
+	size_t end = doctype_inside(it->in, t->from + 9, t);
+
+	t->kind = HTML_DOCTYPE;
+	end = slice_chr(it->in, '>', end);
+	t->to = end == SLICE_NPOS ? it->in.len : end + 1;
+}
+
+/* "<!..." */
+static void declaration(struct html_iter *it, struct html_token *t)
+{
+	slice rest = slice_from(it->in, t->from + 2);
+
+	if (slice_starts(rest, SLICE("--")))
+		comment(it, t, t->from + 4);
+	else if (slice_istarts(rest, SLICE("doctype")))
+		doctype(it, t);
+	else if (it->foreign && slice_starts(rest, SLICE("[CDATA[")))
+		cdata(it, t, t->from + 9);
+	else
+		bogus_comment(it, t, t->from + 2);
+}
+
+/* Is there "</name" with a white space, '/' or '>' behind it? */
+static bool ends_here(slice in, size_t pos, slice name)
+{
+	size_t after = pos + 2 + name.len;
+
+	return name.len && after < in.len && in.p[pos + 1] == '/' && class[in.p[after]] & TAG_END &&
+	       slice_ieq(slice_sub(in, pos + 2, after), name);
+}
+
+/* Offset of the end tag that ends RCDATA and raw text, or the end. */
+static size_t raw_end(slice in, size_t pos, slice name)
+{
+	while ((pos = slice_chr(in, '<', pos)) != SLICE_NPOS && !ends_here(in, pos, name))
+		pos++;
+	return pos == SLICE_NPOS ? in.len : pos;
+}
+
+/* Letters at pos spell "script", and white space, '/' or '>' follows. */
+static bool says_script(slice in, size_t pos)
+{
+	return pos + 6 < in.len && slice_ieq(slice_sub(in, pos, pos + 6), SLICE("script")) &&
+	       class[in.p[pos + 6]] & TAG_END;
+}
+
+/* The same for script, where "<!--" starts the escaped states, "<script" in
+ * them the double escaped ones, and "-->" ends both. */
+static size_t script_end(slice in, size_t pos, slice name)
+{
+	enum { PLAIN, ESCAPED, TWICE } mode = PLAIN;
+	size_t dashes = 0; /* right before pos, in the escaped modes */
+
+	while (pos < in.len) {
+		uint8_t c = in.p[pos];
+
+		if (mode == PLAIN) {
+			pos = slice_chr(in, '<', pos);
+			if (pos == SLICE_NPOS || ends_here(in, pos, name))
+				break;
+			if (slice_starts(slice_from(in, pos), SLICE("<!--"))) {
+				mode = ESCAPED;
+				dashes = 2;
+				pos += 4;
+			} else {
+				pos++;
+			}
+			continue;
+		}
+		if (c == '-') {
+			dashes++;
+			pos++;
+			continue;
+		}
+		if (c == '>' && dashes >= 2)
+			mode = PLAIN;
+		dashes = 0;
+		if (c == '<' && mode == ESCAPED) {
+			if (ends_here(in, pos, name))
+				break;
+			if (says_script(in, pos + 1))
+				mode = TWICE;
+		} else if (c == '<' && pos + 1 < in.len && in.p[pos + 1] == '/' && says_script(in, pos + 2)) {
+			mode = ESCAPED;
+		}
+		pos++;
+	}
+	return pos < in.len ? pos : in.len;
+}
+
+/* Offset of the first '<' that is not text, or the end. */
+static size_t data_end(slice in, size_t pos)
+{
+	while ((pos = slice_chr(in, '<', pos)) != SLICE_NPOS && pos + 1 < in.len) {
+		uint8_t c = in.p[pos + 1];
+
+		if (ascii_alpha(c) || c == '!' || c == '?' || (c == '/' && pos + 2 < in.len))
+			return pos;
+		pos++;
+	}
+	return in.len;
+}
+
+static size_t text_end(const struct html_iter *it)
+{
+	switch (it->state) {
+	case HTML_DATA:
+		return data_end(it->in, it->pos);
+	case HTML_RCDATA:
+	case HTML_RAWTEXT:
+		return raw_end(it->in, it->pos, it->last_start);
+	case HTML_SCRIPT:
+		return script_end(it->in, it->pos, it->last_start);
+	case HTML_PLAIN:
+	case HTML_CDATA:
+		break;
+	}
+	return it->in.len;
+}
+
+/* What begins with the '<' at pos, in the data state. */
+static void markup(struct html_iter *it, struct html_token *t)
+{
+	uint8_t c = it->in.p[t->from + 1];
+
+	if (c == '!') {
+		declaration(it, t);
+	} else if (c == '?') {
+		bogus_comment(it, t, t->from + 1);
+	} else if (c != '/') {
+		start_tag(it, t);
+	} else if (ascii_alpha(it->in.p[t->from + 2])) {
+		end_tag(it, t);
+	} else if (it->in.p[t->from + 2] == '>') {
+		t->kind = HTML_LOST;
+		t->to = t->from + 3;
+	} else {
+		bogus_comment(it, t, t->from + 2);
+	}
+}
+
+int html_next(struct html_iter *it, struct html_token *t)
+{
+	if (it->pos >= it->in.len)
+		return 0;
+	*t = (struct html_token){.state = it->state, .from = it->pos};
+	if (it->state == HTML_CDATA) {
+		cdata(it, t, it->pos);
+	} else {
+		t->to = text_end(it);
+		t->data = (struct html_span){t->from, t->to};
+		if (t->to == t->from) {
+			t->state = HTML_DATA;
+			t->data = (struct html_span){0, 0};
+			if (it->state == HTML_DATA)
+				markup(it, t);
+			else
+				end_tag(it, t);
+		}
+	}
+	it->pos = t->to;
+	return 1;
+}
+
+void html_attr_start(struct html_attr_iter *it, slice in, const struct html_token *t)
+{
+	/* Up to and with the '>', at which attr_scan stops. */
+	bool tag = t->kind == HTML_START || t->kind == HTML_END;
+
+	*it = (struct html_attr_iter){.in = slice_sub(in, 0, t->to), .pos = tag ? t->data.from : t->to};
+}
+
+int html_attr_next(struct html_attr_iter *it, struct html_attr *a)
+{
+	return attr_scan(it->in, &it->pos, a) > 0;
+}
+
+bool html_attr_is(slice in, const struct html_attr *a, slice name)
+{
+	return slice_ieq(html_slice(in, a->name), name);
+}
+
+bool html_attr_find(slice in, const struct html_token *t, slice name, struct html_attr *a)
+{
+	struct html_attr_iter it;
+
+	html_attr_start(&it, in, t);
+	while (html_attr_next(&it, a))
+		if (html_attr_is(in, a, name))
+			return true;
+	return false;
+}
+
+/* Copy raw, with references decoded and NUL replaced as asked. */
+static void decode(slice raw, bool references, bool in_attribute, bool replace_nul, struct buf *out)
+{
+	size_t from = 0, i = 0;
+
+	while (i < raw.len) {
+		size_t took = 0;
+
+		if (raw.p[i] == '&' ? !references : raw.p[i] || !replace_nul) {
+			i++;
+			continue;
+		}
+		buf_put(out, slice_sub(raw, from, i));
+		from = i;
+		if (raw.p[i] == '&')
+			took = entity_decode(slice_from(raw, i), in_attribute, out);
+		else
+			buf_put(out, SLICE("\xef\xbf\xbd"));
+		if (raw.p[i] == 0)
+			took = 1;
+		from += took;
+		i += took ? took : 1;
+	}
+	buf_put(out, slice_sub(raw, from, raw.len));
+}
+
+void html_attr_decode(slice raw, struct buf *out)
+{
+	decode(raw, true, true, true, out);
+}
+
+void html_text_decode(slice raw, enum html_state state, struct buf *out)
+{
+	decode(raw, state == HTML_DATA || state == HTML_RCDATA, false,
+		state != HTML_DATA && state != HTML_CDATA, out);
+}
