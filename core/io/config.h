@@ -13,7 +13,7 @@
 #include "core/io/rds.h"
 
 struct config_addr {
-	const char *host; /* "" for any address */
+	const char *host; /* "": every IPv4 address; both families: "::" */
 	int port;	  /* 0: not set */
 };
 
@@ -32,7 +32,8 @@ struct config {
 
 /* Defaults, then the file (NULL: defaults alone). 0; -REFUSE_SYNTAX with *why
  * holding one line for a human: file, line, key, and the range or the keys that
- * would be right; or -errno when the file cannot be read, *why as well. */
+ * would be right; or -errno when the file cannot be read, *why as well. Close
+ * it in every case. */
 int config_open(struct config *c, const char *file, struct buf *why);
 /* Override one key from the command line ("tracker.listen=:9000"). As above. */
 int config_set(struct config *c, slice assignment, struct buf *why);
