@@ -1,0 +1,139 @@
+/* SMTP as bytes (RFC 5321): command lines, replies, and the one reader and the
+ * one writer of message data.
+ *
+ * Message data ends on CRLF.CRLF and on nothing else. A line feed or carriage
+ * return that stands alone, or a NUL, refuses the message; the reader still
+ * reads to the real end, so that what follows is never taken for commands.
+ * Everything here gives the same result however its input is cut in pieces.
+ *
+ * pure.
+ */
+#ifndef LF_PARSE_SMTP_H
+#define LF_PARSE_SMTP_H
+
+#include "core/base/buf.h"
+#include "core/base/slice.h"
+
+#define SMTP_MAX_COMMAND 512       /* RFC 5321 4.5.3.1.4, with CRLF */
+#define SMTP_MAX_PARAMS 2048       /* MAIL and RCPT with their parameters (RFC 3461, 4954, 6531), with CRLF */
+#define SMTP_MAX_PATH 1000         /* RFC 5321 says 256; SRS and BATV are known to go past it */
+#define SMTP_MAX_REPLY_LINE 2048   /* a longer reply line is cut */
+#define SMTP_MAX_REPLY (64 * 1024) /* all lines of one reply; more is refused */
+#define SMTP_MAX_QUEUE_ID 64
+
+#define SMTP_VERB_LIST(V)                                                                                    \
+	V(HELO)                                                                                              \
+	V(EHLO)                                                                                              \
+	V(LHLO)                                                                                              \
+	V(MAIL)                                                                                              \
+	V(RCPT)                                                                                              \
+	V(DATA)                                                                                              \
+	V(BDAT)                                                                                              \
+	V(RSET)                                                                                              \
+	V(NOOP)                                                                                              \
+	V(QUIT)                                                                                              \
+	V(VRFY)                                                                                              \
+	V(EXPN)                                                                                              \
+	V(HELP)                                                                                              \
+	V(AUTH)                                                                                              \
+	V(STARTTLS)                                                                                          \
+	V(ETRN)                                                                                              \
+	V(XCLIENT)                                                                                           \
+	V(XFORWARD)                                                                                          \
+	/* not SMTP: a browser that was lured here */                                                        \
+	V(GET)                                                                                               \
+	V(POST)                                                                                              \
+	V(CONNECT)
+
+enum smtp_verb {
+	SMTP_UNKNOWN,
+#define V(verb) SMTP_##verb,
+	SMTP_VERB_LIST(V)
+#undef V
+};
+
+/* Where the command line at the start of in ends: the bytes it takes with its
+ * ending, or 0 when in holds no line feed yet. *line is the line without its
+ * ending; *why is 0, or -REFUSE_BARE_LF (ended without CR), -REFUSE_BARE_CR or
+ * -REFUSE_NUL (one stands inside): such a line must not be obeyed. */
+size_t smtp_line(slice in, slice *line, int *why);
+
+struct smtp_command { /* borrows the line */
+	enum smtp_verb verb;
+	slice word;    /* the verb as it was written */
+	slice arg;     /* behind it, blanks cut off; for MAIL and RCPT behind the colon */
+	slice address; /* MAIL and RCPT: without <> and without source route; empty for <> */
+	slice params;  /* MAIL and RCPT: "SIZE=1 BODY=8BITMIME", checked for form */
+};
+
+/* 0. -REFUSE_SYNTAX: verb known, its path or parameters are not in order (the
+ * verb is filled). -REFUSE_LINE_TOO_LONG: past SMTP_MAX_COMMAND, or past
+ * SMTP_MAX_PARAMS for MAIL and RCPT, or a path past SMTP_MAX_PATH. */
+int smtp_command_decode(slice line, struct smtp_command *out);
+
+struct smtp_param {
+	slice name;
+	slice value; /* empty without "=" */
+};
+
+/* 1: *p is the next parameter, *rest moved behind it. 0: no more.
+ * -REFUSE_SYNTAX. */
+int smtp_param_next(slice *rest, struct smtp_param *p);
+
+/* Behind the last @, or empty. */
+slice smtp_domain(slice address);
+
+/* A reply being read. Lines end in LF, with or without CR. */
+struct smtp_reply {
+	int code;        /* of the last line */
+	struct buf text; /* owned: lines without code, parted by LF, controls made '?' */
+	struct buf line; /* owned: the line being read */
+	bool done;
+};
+void smtp_reply_init(struct smtp_reply *r);
+void smtp_reply_free(struct smtp_reply *r);
+/* 1: a whole reply, good until the next call. 0: needs more. -REFUSE_SYNTAX (not
+ * a reply) or -REFUSE_TOO_LARGE: the peer does not speak SMTP. *used: bytes
+ * taken from in. */
+int smtp_reply_feed(struct smtp_reply *r, slice in, size_t *used);
+/* Append a reply; text as in struct smtp_reply. Controls are made '?' here too,
+ * so that no text whatever can add a line. */
+void smtp_reply_put(struct buf *out, int code, slice text);
+/* "5.1.1" at the start of the text if its class is that of the code; or empty. */
+slice smtp_enhanced(int code, slice text);
+/* The queue id that a server names in its reply to the end of data: "queued as
+ * X" (Postfix), "id=X" (Exim), "X Message accepted" (Sendmail, OpenSMTPD),
+ * "Queued (X)" (Haraka). Empty if none is known. text: of the reply. */
+slice smtp_queue_id(slice text);
+
+/* Message data being read. */
+struct smtp_data {
+	int state;
+	int refused;   /* 0, or the first -REFUSE_ */
+	uint64_t size; /* bytes of the message, dots taken off, refused or not */
+};
+void smtp_data_init(struct smtp_data *d);
+/* Append message bytes (dots taken off) to out; out's cap is the largest
+ * message. After a refusal nothing more is appended. Returns the bytes taken:
+ * all of in, or up to the end of data. */
+size_t smtp_data_feed(struct smtp_data *d, slice in, struct buf *out);
+bool smtp_data_done(const struct smtp_data *d);
+
+/* Would the reader have taken it? 0, -REFUSE_BARE_LF, _BARE_CR or _NUL. The
+ * last line may lack its CRLF, unless it ends in a lone CR. */
+int smtp_text_check(slice message);
+
+/* Message data being written: dots doubled, ended by CRLF.CRLF (the first CRLF
+ * only where the message lacks it). message: passes smtp_text_check. */
+struct smtp_stuff {
+	slice message; /* borrows */
+	size_t pos;
+	bool line_start;
+	bool done;
+};
+void smtp_stuff_init(struct smtp_stuff *s, slice message);
+/* Append at most `most` bytes and the few that end the data. True: all is
+ * written. False: call again. */
+bool smtp_stuff_put(struct smtp_stuff *s, struct buf *out, size_t most);
+
+#endif
