@@ -4,7 +4,11 @@
  * answer at once; the answer leaves at the end of the loop turn, after on_turn
  * ran (that is where the outbox writes what the handlers put: journal first).
  * HTTP/2 is off; a request with a body closes its connection; every answer has
- * a content length. See docs/DECISIONS.md and SECURITY in the design.
+ * a content length and "referrer-policy: no-referrer".
+ *
+ * Surprise: this module defines gettimeofday for the whole program, as start
+ * plus monotonic time, because libh2o's timers run on it and a step of the
+ * wall clock would freeze or fire them all. core/io/clock.h is not touched.
  */
 #ifndef LF_WEB_WEB_H
 #define LF_WEB_WEB_H
@@ -13,13 +17,24 @@
 
 #include <sys/socket.h>
 
+/* A connection with more unfinished header than this, or with a header that
+ * takes longer, is shut down by the next sweep. */
+#define WEB_MAX_HEADER 16384
+#define WEB_HEADER_MS 5000
+/* A request and the pause before it take at most this long. */
+#define WEB_REQUEST_MS 10000
+/* An answer of which the client takes nothing for this long is cut. */
+#define WEB_STALL_MS 5000
+/* After web_stop, requests under way get this long. */
+#define WEB_DRAIN_MS 2000
+
 struct web_req;
 
 struct web_config {
-	int listen_fd;		   /* shared by all threads; owned by the caller */
-	unsigned threads;	   /* at least 1 */
-	size_t max_body;	   /* larger request bodies get 413 */
-	const char *server_name;   /* Server: header */
+	int listen_fd;           /* shared by all threads; owned by the caller */
+	unsigned threads;        /* at least 1 */
+	size_t max_body;         /* larger request bodies get 413 */
+	const char *server_name; /* Server: header; lives as long as the server */
 	/* Per thread: make what the handlers of this thread use. NULL context is a
 	 * failure: the server stops. */
 	void *(*thread_open)(void *arg, unsigned thread);
@@ -32,12 +47,17 @@ struct web_config {
 	void *arg;
 };
 
-/* Serve until web_stop; 0, or -errno. On stop: no new connections, requests
- * under way are answered, then threads end. */
+/* Starts the threads and returns when all of them serve. 0, or -errno with
+ * nothing left running (-ECANCELED: a thread_open returned NULL). */
 struct web;
-int web_open(struct web **out, const struct web_config *cfg); /* starts the threads */
-void web_stop(struct web *w);	/* from any thread */
-void web_close(struct web **w); /* stops and joins */
+int web_open(struct web **out, const struct web_config *cfg);
+/* From any thread, before web_close: no new connections, requests under way are
+ * answered, then the threads end. */
+void web_stop(struct web *w);
+/* Blocks until web_stop was called. */
+void web_wait(struct web *w);
+/* Stops and joins. */
+void web_close(struct web **w);
 
 /* The request; slices live as long as the request. */
 slice web_method(const struct web_req *r);
@@ -45,18 +65,25 @@ slice web_method(const struct web_req *r);
 slice web_path(const struct web_req *r);
 /* Behind '?', or empty. */
 slice web_query(const struct web_req *r);
-/* Host header without port, in lower case. */
+/* Host header without port, in lower case; empty if there is none. */
 slice web_host(const struct web_req *r);
+/* NULL pointer: the request has no body; empty with a pointer: it has one of
+ * no bytes. */
 slice web_body(const struct web_req *r);
-/* Value of the first header of that name (lower case), or empty. */
+/* Value of the first header of that name (lower case), or empty. Host and the
+ * headers that frame the body are not among them. */
 slice web_header(const struct web_req *r, slice name);
-/* The connection's peer. */
+/* Walks over all headers of that name, in order: *pos starts at 0. False: no
+ * more. */
+bool web_header_next(const struct web_req *r, slice name, size_t *pos, slice *value);
+/* The connection's peer; NULL (and *len 0) when it is gone already. */
 const struct sockaddr *web_peer(const struct web_req *r, socklen_t *len);
 
 /* Decide the answer; exactly one call per request. body must live until the
- * answer left: static bytes, or made by web_keep. type: Content-Type. */
+ * answer left: static bytes, or made by web_keep. type: Content-Type, of the
+ * same life. A HEAD request gets the same headers and no body. */
 void web_reply(struct web_req *r, int status, slice type, slice body);
-/* 302 with Location; where: printable ASCII only (must). */
+/* 302 with Location; where: printable ASCII only (must); must live as body. */
 void web_redirect(struct web_req *r, slice where);
 /* Add a header before the reply; name lower case, both must outlive the answer
  * (static or web_keep); value: printable ASCII only (must). */
