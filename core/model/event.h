@@ -49,7 +49,7 @@ enum privacy { PRIVACY_OFF, PRIVACY_ANONYMOUS, PRIVACY_PSEUDONYMOUS, PRIVACY_IDE
 /* Bounces, first cut: by RFC 3463 class and subject. */
 enum bounce { BOUNCE_NONE, BOUNCE_HARD, BOUNCE_SOFT, BOUNCE_BLOCK };
 
-#define EVENT_MAX_TEXT 512 /* longest tenant, name or queue id */
+#define EVENT_MAX_TEXT 512 /* longest tenant, name or queue id; encoding cuts there */
 /* No packed event is longer than this. */
 #define EVENT_MAX 2048
 
@@ -80,7 +80,9 @@ struct event {
 	slice name;
 };
 
-/* Append the packed event. Times are stored relative to base_ms. */
+/* Append the packed event. Times are stored relative to base_ms. Texts are cut at
+ * EVENT_MAX_TEXT and a country that is not two capitals is left out, so that
+ * whatever was encoded decodes. must(): a kind, class or bounce of the enum. */
 void event_encode(const struct event *e, uint64_t base_ms, struct buf *out);
 
 /* >0: bytes read, *e filled (slices borrow in). 0: in is empty.
@@ -93,11 +95,14 @@ const char *event_word(enum event_kind k);
 const char *class_word(enum hit_class c);
 const char *bounce_word(enum bounce b);
 
-/* "5.1.1" both ways. status_decode: 0 for anything that is not three numbers. */
+/* "5.1.1" both ways. status_decode: 0 for anything that is not three numbers
+ * (class at most 5, the others at most 999). */
 uint32_t status_decode(slice text);
 void status_encode(uint32_t status, struct buf *out);
-/* A first class for a permanent failure: 5.1.x hard, 5.2.x and 5.3.x soft,
- * 5.7.x and other block-like ones block, else soft. Total. */
+/* A first class for a delivery that failed for good: x.1.x hard but for x.1.7
+ * and x.1.8 (the sender is refused: block), x.4.4 (no such domain) hard, x.6.x
+ * and x.7.x block, all others and everything of class 4 (expired) soft. Without
+ * a status 550, 551, 553 hard, 521 and 554 block. Total. */
 enum bounce bounce_of(uint32_t status, uint16_t reply);
 
 #endif

@@ -31,7 +31,8 @@ struct frame {
 /* Append head (checksum still empty) for a frame; returns the offset of the
  * head in out, to be given to frame_end when the body has been appended. */
 size_t frame_begin(struct buf *out, uint64_t base_ms, uint16_t partition);
-/* Fill in what is known only when the frame is written, and the checksum. */
+/* Fill in what is known only when the frame is written, and the checksum. Does
+ * nothing if out is full. */
 void frame_end(struct buf *out, size_t head, uint32_t lane, uint64_t position, uint16_t flags,
 	uint32_t count);
 
@@ -40,8 +41,9 @@ void frame_end(struct buf *out, size_t head, uint32_t lane, uint64_t position, u
  * -REFUSE_SYNTAX (no magic), -REFUSE_RANGE: damaged. */
 int frame_decode(slice in, struct frame *f);
 
-/* Offset (from `from`) of the next place that decodes as a frame whose position
- * equals base + offset, or SLICE_NPOS: how a reader steps over damage. */
+/* Offset in `in`, at or after `from`, of the next place that decodes as a frame
+ * whose position equals base + offset, or SLICE_NPOS: how a reader steps over
+ * damage. */
 size_t frame_resync(slice in, size_t from, uint64_t base);
 
 #endif

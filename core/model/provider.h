@@ -36,7 +36,9 @@ enum provider {
 };
 #define PROVIDER_COUNT 23
 
-/* Total: an unknown domain is PROVIDER_OTHER. domain in any letter case. */
+/* Total: an unknown domain is PROVIDER_OTHER. domain in any letter case, a dot
+ * at its end allowed. By name only: a company's own domain that a provider
+ * hosts is PROVIDER_OTHER. */
 enum provider provider_of(slice domain);
 const char *provider_word(unsigned p);
 
