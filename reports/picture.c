@@ -44,6 +44,7 @@ void picture_drop(struct picture **p)
 	for (size_t i = 0; i < old->count; i++)
 		campaign_drop(old->campaigns[i]);
 	free(old->campaigns);
+	free(old->by_key);
 	free(old);
 }
 
@@ -55,6 +56,13 @@ static int by_name(const void *a, const void *b)
 	if (!d)
 		d = slice_cmp(x->name, y->name);
 	return d ? d : (x->key > y->key) - (x->key < y->key);
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct campaign *x = *(struct campaign *const *)a, *y = *(struct campaign *const *)b;
+
+	return (x->key > y->key) - (x->key < y->key);
 }
 
 static int by_mail(const void *a, const void *b)
@@ -253,10 +261,24 @@ static int load_campaign(struct rds *r, unsigned partition, uint64_t key, struct
 
 static struct campaign *unchanged(const struct picture *before, uint64_t key, uint64_t version)
 {
-	for (size_t i = 0; before && i < before->count; i++)
-		if (before->campaigns[i]->key == key)
-			return before->campaigns[i]->version == version && version ? before->campaigns[i] : NULL;
-	return NULL;
+	const struct campaign wanted = {.key = key}, *w = &wanted;
+	struct campaign **hit =
+		before && before->count
+			? bsearch(&w, before->by_key, before->count, sizeof *before->by_key, by_key)
+			: NULL;
+
+	return hit && version && (*hit)->version == version ? *hit : NULL;
+}
+
+/* Both orders, once all are there. */
+static void put_in_order(struct picture *p)
+{
+	if (p->count == 0)
+		return;
+	p->by_key = must_alloc(sizeof *p->by_key * p->count);
+	memcpy(p->by_key, p->campaigns, sizeof *p->by_key * p->count);
+	qsort(p->by_key, p->count, sizeof *p->by_key, by_key);
+	qsort(p->campaigns, p->count, sizeof *p->campaigns, by_name);
 }
 
 static int load_partition(struct rds *r, unsigned partition, const struct picture *before, struct picture *p)
@@ -384,8 +406,7 @@ int picture_load(struct rds *r, const struct picture *before, uint64_t now_ms, s
 		p->folded_until_ms = oldest_ms;
 	else if (before)
 		p->folded_until_ms = before->folded_until_ms;
-	if (p->count)
-		qsort(p->campaigns, p->count, sizeof *p->campaigns, by_name);
+	put_in_order(p);
 	*out = p;
 	p = NULL;
 out:

@@ -41,6 +41,7 @@ struct picture {
 	uint64_t backlog;	  /* events waiting in journals and streams' tails */
 	uint64_t lost;
 	struct campaign **campaigns; /* owned; by tenant, then name */
+	struct campaign **by_key;    /* the same, by key */
 	size_t count;
 };
 
