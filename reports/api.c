@@ -137,7 +137,8 @@ static void campaign_list(struct web_req *r, const struct picture *p, const stru
 		reply_buf(r, 200, JSON_TYPE, &b);
 }
 
-static const struct campaign *find(const struct picture *p, const struct apikey *key, slice tenant, slice name)
+static const struct campaign *find(
+	const struct picture *p, const struct apikey *key, slice tenant, slice name)
 {
 	for (size_t i = 0; i < p->count; i++) {
 		const struct campaign *c = p->campaigns[i];
@@ -202,20 +203,21 @@ static void metrics_page(struct web_req *r)
 
 static void data(struct api *api, struct web_req *r, const struct picture *p, slice path)
 {
-	const struct apikey *key = apikeys_find(api->keys, web_header(r, SLICE("authorization")));
+	const struct apikeys *keys = __atomic_load_n(&api->keys, __ATOMIC_ACQUIRE);
+	const struct apikey *key = apikeys_find(keys, web_header(r, SLICE("authorization")));
 	static const char one[] = "/v1/campaigns/";
 
 	metric_add(METRIC_api_requests, 1);
 	if (!key) {
 		metric_add(METRIC_api_refused, 1);
 		problem(r, 401, "No valid API key",
-			"send Authorization: Bearer lf_...; `landfall key add --api --tenant NAME` makes a key");
+			"send Authorization: Bearer lf_...; `landfall key add --api --tenant NAME` makes a "
+			"key");
 	} else if (!p) {
 		problem(r, 503, "No picture yet", "Redis has not answered since this program started");
 	} else if (slice_eq(path, SLICE("/v1/campaigns"))) {
 		campaign_list(r, p, key);
-	} else if (slice_starts(path, slice_str(one)) &&
-		   slice_chr(path, '/', sizeof one - 1) == SLICE_NPOS) {
+	} else if (slice_starts(path, slice_str(one)) && slice_chr(path, '/', sizeof one - 1) == SLICE_NPOS) {
 		campaign_one(r, p, key, slice_from(path, sizeof one - 1));
 	} else {
 		problem(r, 404, "Not found", "see docs/REPORTS.md for the requests that are answered");

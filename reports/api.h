@@ -13,7 +13,8 @@
 
 struct api {
 	struct snapshot *snapshot; /* borrowed */
-	const struct apikeys *keys; /* borrowed */
+	/* Borrowed; swapped whole (atomically) when the file changes. */
+	const struct apikeys *keys;
 };
 
 /* Answers every request; context is a struct api, shared by the threads. */

@@ -62,7 +62,7 @@ static slice id_of(slice key)
 const struct apikey *apikeys_find(const struct apikeys *keys, slice authorization)
 {
 	slice key = slice_istarts(authorization, SLICE("bearer ")) ? slice_trim(slice_from(authorization, 7))
-								  : SLICE_NONE;
+								   : SLICE_NONE;
 	slice id = id_of(key);
 	uint8_t digest[32];
 

@@ -30,9 +30,9 @@ enum arrival_status {
 
 struct arrival {
 	enum arrival_status status;
-	bool has_rate;		/* a point rate is identified */
+	bool has_rate;          /* a point rate is identified */
 	double rate, low, high; /* shares of the accepted, 0..1, low <= high */
-	double level;		/* of the interval */
+	double level;           /* of the interval */
 	uint64_t arrived_low, arrived_high;
 };
 

@@ -1,9 +1,9 @@
 #include "reports/command.h"
 
+#include "core/base/refuse.h"
 #include "core/io/clock.h"
 #include "core/io/config.h"
 #include "core/io/daemon.h"
-#include "core/base/refuse.h"
 #include "reports/text.h"
 #include "reports/view.h"
 
@@ -14,16 +14,16 @@
 #define TEXT_MAX (64u << 20)
 #define DEFAULT_CONFIG "landfall-data/landfall.conf"
 
-static const char help[] =
-	"landfall report: what became of a campaign\n\n"
-	"usage: landfall report [NAME] [--tenant TENANT] [--json] [--config FILE] [--set SECTION.KEY=VALUE]...\n\n"
-	"  NAME              the campaign; without it all campaigns are listed\n"
-	"  --tenant TENANT   of this tenant, where several use the same name\n"
-	"  --json            the object of the API instead of a page of text\n"
-	"  --config FILE     default: " DEFAULT_CONFIG " where it exists\n"
-	"  --set ...         override one setting; may be repeated\n\n"
-	"Exit status: 0 done, 1 no such campaign, 2 usage, 3 Redis does not answer.\n\n"
-	"example:\n  landfall report spring-sale --json\n";
+static const char help[] = "landfall report: what became of a campaign\n\n"
+			   "usage: landfall report [NAME] [--tenant TENANT] [--json] [--config FILE] [--set "
+			   "SECTION.KEY=VALUE]...\n\n"
+			   "  NAME              the campaign; without it all campaigns are listed\n"
+			   "  --tenant TENANT   of this tenant, where several use the same name\n"
+			   "  --json            the object of the API instead of a page of text\n"
+			   "  --config FILE     default: " DEFAULT_CONFIG " where it exists\n"
+			   "  --set ...         override one setting; may be repeated\n\n"
+			   "Exit status: 0 done, 1 no such campaign, 2 usage, 3 Redis does not answer.\n\n"
+			   "example:\n  landfall report spring-sale --json\n";
 
 struct options {
 	const char *name, *tenant, *config;
@@ -37,10 +37,10 @@ static int options_decode(int argc, char **argv, struct options *o)
 {
 	for (int i = 1; i < argc; i++) {
 		const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
-		const char **to = strcmp(a, "--tenant") == 0   ? &o->tenant
-				  : strcmp(a, "--config") == 0 ? &o->config
+		const char **to = strcmp(a, "--tenant") == 0                ? &o->tenant
+				  : strcmp(a, "--config") == 0              ? &o->config
 				  : strcmp(a, "--set") == 0 && o->sets < 32 ? &o->set[o->sets]
-									   : NULL;
+									    : NULL;
 
 		if (strcmp(a, "--help") == 0) {
 			fputs(help, stdout);

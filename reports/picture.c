@@ -182,14 +182,16 @@ static void keep_providers(struct campaign *c, const struct tally by_provider[TA
 	c->providers = must_alloc(sizeof *c->providers * TALLY_PROVIDERS);
 	for (unsigned i = 0; i < TALLY_PROVIDERS; i++)
 		if (memcmp(&by_provider[i], &nothing, sizeof nothing) != 0)
-			c->providers[c->provider_count++] = (struct provider_tally){(uint8_t)i, by_provider[i]};
+			c->providers[c->provider_count++] =
+				(struct provider_tally){(uint8_t)i, by_provider[i]};
 	qsort(c->providers, c->provider_count, sizeof *c->providers, by_mail);
 }
 
 /* Facts, head and links come in separate commands while the fold goes on
  * writing; the version read before and after tells whether they belong
  * together. */
-static int load_campaign_once(struct rds *r, unsigned partition, uint64_t key, struct campaign **out, bool *torn)
+static int load_campaign_once(
+	struct rds *r, unsigned partition, uint64_t key, struct campaign **out, bool *torn)
 {
 	struct rkey head_key = rkey_campaign(partition, key), lanes_key = rkey_campaign_lanes(partition, key),
 		    links_key = rkey_links(partition, key);
@@ -262,10 +264,9 @@ static int load_campaign(struct rds *r, unsigned partition, uint64_t key, struct
 static struct campaign *unchanged(const struct picture *before, uint64_t key, uint64_t version)
 {
 	const struct campaign wanted = {.key = key}, *w = &wanted;
-	struct campaign **hit =
-		before && before->count
-			? bsearch(&w, before->by_key, before->count, sizeof *before->by_key, by_key)
-			: NULL;
+	struct campaign **hit = before && before->count ? bsearch(&w, before->by_key, before->count,
+								  sizeof *before->by_key, by_key)
+							: NULL;
 
 	return hit && version && (*hit)->version == version ? *hit : NULL;
 }
@@ -358,8 +359,8 @@ static int load_lag(struct rds *r, unsigned partition, bool *behind)
 		stream_key = rkey_stream(partition, lane);
 		rc = rds_askv(r, &cursor, SLICE("HGET"), rkey_slice(&cursor_key), lane_text);
 		if (rc == 0)
-			rc = rds_askv(r, &last, SLICE("XREVRANGE"), rkey_slice(&stream_key), SLICE("+"), SLICE("-"),
-				SLICE("COUNT"), SLICE("1"));
+			rc = rds_askv(r, &last, SLICE("XREVRANGE"), rkey_slice(&stream_key), SLICE("+"),
+				SLICE("-"), SLICE("COUNT"), SLICE("1"));
 		if (rc == 0 && rds_len(last) == 1 && rds_len(rds_at(last, 0)) >= 1) {
 			slice id = rds_text(rds_at(rds_at(last, 0), 0));
 			size_t dash = slice_chr(id, '-', 0);

@@ -24,7 +24,7 @@ struct link_tally {
 struct campaign {
 	unsigned refs;
 	uint64_t key;
-	uint64_t version; /* counts the fold's commits */
+	uint64_t version;   /* counts the fold's commits */
 	slice tenant, name; /* owned; empty until the rewriter named the campaign */
 	uint64_t counter[COUNTER_COUNT];
 	struct tally total;
@@ -38,7 +38,7 @@ struct picture {
 	unsigned refs;
 	uint64_t taken_ms;
 	uint64_t folded_until_ms; /* events made before this are all in; 0: not known yet */
-	uint64_t backlog;	  /* events waiting in journals and streams' tails */
+	uint64_t backlog;         /* events waiting in journals and streams' tails */
 	uint64_t lost;
 	struct campaign **campaigns; /* owned; by tenant, then name */
 	struct campaign **by_key;    /* the same, by key */
@@ -46,7 +46,8 @@ struct picture {
 };
 
 /* Load from Redis. before: the picture before, or NULL. 0 and *out with one
- * reference, or -errno. */
+ * reference, or -errno (-EPROTO: a key is of another type): close the connection
+ * then, replies may still be on their way. */
 int picture_load(struct rds *r, const struct picture *before, uint64_t now_ms, struct picture **out);
 
 void picture_keep(struct picture *p);

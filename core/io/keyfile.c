@@ -54,24 +54,32 @@ static int read_private(int fd, const char *path, struct buf *text, struct buf *
 	return 0;
 }
 
-int keyfile_load(const char *path, struct keyring *out, struct buf *why)
+int keyfile_read(const char *path, struct buf *text, struct buf *why)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), rc;
-	unsigned line = 0;
-	struct buf text;
 
-	memset(out, 0, sizeof *out);
 	if (fd < 0) {
 		rc = -errno;
 		buf_printf(why, "%s: %s%s", path, strerror(-rc),
 			rc == -ENOENT ? ": make it with `landfall key add`" : "");
 		return rc;
 	}
-	buf_init(&text, MAX_FILE);
 	/* All at once, so that no copy of a secret is left behind by growing. */
-	must(buf_room(&text, MAX_FILE));
-	rc = read_private(fd, path, &text, why);
+	must(buf_room(text, text->cap));
+	rc = read_private(fd, path, text, why);
 	close(fd);
+	return rc;
+}
+
+int keyfile_load(const char *path, struct keyring *out, struct buf *why)
+{
+	unsigned line = 0;
+	struct buf text;
+	int rc;
+
+	memset(out, 0, sizeof *out);
+	buf_init(&text, MAX_FILE);
+	rc = keyfile_read(path, &text, why);
 	if (rc == 0) {
 		rc = keyring_decode(buf_slice(&text), out, &line);
 		if (rc < 0) {
@@ -81,7 +89,8 @@ int keyfile_load(const char *path, struct keyring *out, struct buf *why)
 			rc = -REFUSE_SYNTAX;
 		}
 	}
-	explicit_bzero(text.p, text.room);
+	if (text.p)
+		explicit_bzero(text.p, text.room);
 	buf_free(&text);
 	return rc;
 }

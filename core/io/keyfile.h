@@ -8,6 +8,8 @@
 /* 0; -errno or -REFUSE_SYNTAX with *why one line for a human (also when the
  * file is readable by others, or absent: says which command makes it). */
 int keyfile_load(const char *path, struct keyring *out, struct buf *why);
+/* The text of any file of secrets, under the same rules. 0, or -errno with *why. */
+int keyfile_read(const char *path, struct buf *text, struct buf *why);
 /* Write atomically (temporary file, fsync, rename). Directories are made. */
 int keyfile_store(const char *path, const struct keyring *ring, struct buf *why);
 /* A new active key of random bytes, and the hash key if there is none yet. The

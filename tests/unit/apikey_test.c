@@ -68,7 +68,8 @@ static void bad_lines_are_named(void **state)
 		{"no digest", "a b\n", 1},
 		{"short digest", "\na b 00ff\n", 2},
 		{"not hex", "a b zz11111111111111111111111111111111111111111111111111111111111111\n", 1},
-		{"one word too many", "a b 0011111111111111111111111111111111111111111111111111111111111111 x\n", 1},
+		{"one word too many",
+			"a b 0011111111111111111111111111111111111111111111111111111111111111 x\n", 1},
 	};
 	struct apikeys keys;
 	struct arena a;
@@ -77,8 +78,8 @@ static void bad_lines_are_named(void **state)
 	(void)state;
 	arena_init(&a, 1 << 20, NULL, NULL);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		test_numbers_equal(
-			rows[i].row, apikeys_decode(&a, slice_str(rows[i].text), &keys, &line), -REFUSE_SYNTAX);
+		test_numbers_equal(rows[i].row, apikeys_decode(&a, slice_str(rows[i].text), &keys, &line),
+			-REFUSE_SYNTAX);
 		test_numbers_equal(rows[i].row, line, rows[i].line);
 	}
 	arena_free(&a);

@@ -22,7 +22,8 @@ static const struct story story[] = {
 	{"accepted, bounced later", B(sent) | B(accepted) | B(bounced_soft), PROVIDER_YAHOO},
 	{"hard and block: once, as hard", B(sent) | B(bounced_hard) | B(bounced_block), PROVIDER_YAHOO},
 	{"opened", B(sent) | B(accepted) | B(opened_human), PROVIDER_OTHER},
-	{"opened by proxy, clicked", B(sent) | B(accepted) | B(opened_proxy) | B(clicked_human), PROVIDER_OTHER},
+	{"opened by proxy, clicked", B(sent) | B(accepted) | B(opened_proxy) | B(clicked_human),
+		PROVIDER_OTHER},
 	{"prefetched only", B(sent) | B(accepted) | B(opened_prefetch), PROVIDER_APPLE},
 	{"scanned", B(sent) | B(accepted) | B(opened_machine) | B(clicked_machine), PROVIDER_APPLE},
 	{"human and machine", B(sent) | B(accepted) | B(opened_human) | B(opened_machine) | B(unsubscribed),
@@ -31,8 +32,8 @@ static const struct story story[] = {
 #define STORIES (sizeof story / sizeof *story)
 #define ROOM 40 /* bytes of a bitmap */
 
-static void tell(struct tally_lane *lane, uint8_t bits[FACT_COUNT][ROOM], uint8_t provider[ROOM * 8],
-	size_t first)
+static void tell(
+	struct tally_lane *lane, uint8_t bits[FACT_COUNT][ROOM], uint8_t provider[ROOM * 8], size_t first)
 {
 	for (size_t i = 0; i < STORIES; i++) {
 		size_t n = first + i;
@@ -147,8 +148,7 @@ static void arrival_says_only_what_is_known(void **state)
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct arrival a = arrival_of(rows[i].accepted, rows[i].confirmed, rows[i].age_ms);
 
-		test_slices_equal(
-			rows[i].row, slice_str(arrival_word(a.status)), slice_str(rows[i].status));
+		test_slices_equal(rows[i].row, slice_str(arrival_word(a.status)), slice_str(rows[i].status));
 		assert_false(a.has_rate);
 		assert_true(a.low == rows[i].low && a.high == rows[i].high);
 	}
