@@ -4,6 +4,7 @@
 #include "core/io/clock.h"
 #include "core/io/config.h"
 #include "core/io/daemon.h"
+#include "reports/load.h"
 #include "reports/text.h"
 #include "reports/view.h"
 
@@ -116,7 +117,7 @@ static int load_and_show(struct config *c, const struct options *o)
 	int rc = rds_open(&r, &redis), status = EXIT_WORLD;
 
 	if (rc == 0)
-		rc = picture_load(r, NULL, clock_ms(), &p);
+		rc = load_picture(r, NULL, clock_ms(), &p);
 	if (rc == 0)
 		status = show(p, o);
 	else

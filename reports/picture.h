@@ -1,13 +1,11 @@
 /* A picture of the state: every campaign's tallies as they were at one moment.
  *
- * Immutable once made and shared by reference count, so that request threads
- * read it without a lock while the next one is being loaded. Campaigns whose
- * version in Redis did not change are taken over from the picture before.
+ * pure: Immutable once loaded (reports/load.h) and shared by reference count, so
+ * that request threads read it without a lock while the next one is made.
  */
 #ifndef LF_REPORTS_PICTURE_H
 #define LF_REPORTS_PICTURE_H
 
-#include "core/io/rds.h"
 #include "core/model/fact.h"
 #include "reports/tally.h"
 
@@ -45,13 +43,10 @@ struct picture {
 	size_t count;
 };
 
-/* Load from Redis. before: the picture before, or NULL. 0 and *out with one
- * reference, or -errno (-EPROTO: a key is of another type): close the connection
- * then, replies may still be on their way. */
-int picture_load(struct rds *r, const struct picture *before, uint64_t now_ms, struct picture **out);
-
+/* One reference more, one less; the last one frees. */
 void picture_keep(struct picture *p);
 void picture_drop(struct picture **p);
+void picture_drop_campaign(struct campaign *c);
 
 /* The campaign of this name; tenant empty: the first of that name in any. NULL
  * if there is none. */

@@ -67,7 +67,7 @@ static void *renew(void *arg)
 		next = NULL;
 		rc = r ? 0 : rds_open(&r, &s->cfg.redis);
 		if (rc == 0) /* only this thread replaces the present picture: reading it needs no lock */
-			rc = picture_load(r, s->present, clock_ms(), &next);
+			rc = load_picture(r, s->present, clock_ms(), &next);
 		if (rc < 0)
 			rds_close(&r);
 		if (rc < 0 && !away)

@@ -6,7 +6,7 @@
 #ifndef LF_REPORTS_SNAPSHOT_H
 #define LF_REPORTS_SNAPSHOT_H
 
-#include "reports/picture.h"
+#include "reports/load.h"
 
 struct snapshot_config {
 	struct rds_config redis;

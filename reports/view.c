@@ -1,26 +1,21 @@
 #include "reports/view.h"
 
 #include "core/model/provider.h"
+#include "core/parse/date.h"
 #include "reports/arrival.h"
-
-#include <stdio.h>
-#include <time.h>
 
 static void put_time(struct json_out *j, const char *key, uint64_t ms)
 {
-	time_t s = (time_t)(ms / 1000);
-	char text[40];
-	struct tm tm;
-	size_t n;
+	struct buf text;
 
 	if (ms == 0) {
 		json_null(j, key);
 		return;
 	}
-	gmtime_r(&s, &tm);
-	n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-	n += (size_t)snprintf(text + n, sizeof text - n, ".%03uZ", (unsigned)(ms % 1000));
-	json_str(j, key, slice_of(text, n));
+	buf_init(&text, 64);
+	date_time_encode(ms, &text);
+	json_str(j, key, buf_slice(&text));
+	buf_free(&text);
 }
 
 static void put_reaction(struct json_out *j, const char *key, uint64_t human, uint64_t machine, uint64_t any)

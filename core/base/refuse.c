@@ -3,8 +3,7 @@
 /* clang-format off: a table */
 static const struct {
 	const char *word, *smtp, *text;
-} table[] = {
-	{"unknown", "5.0.0", "unknown"},
+} table[] = {{"unknown", "5.0.0", "unknown"},
 #define REFUSE(code, word, smtp, text) {word, smtp, text},
 	REFUSE_LIST(REFUSE)
 #undef REFUSE

@@ -1,49 +1,10 @@
 #include "core/model/keyring.h"
 
 #include "core/base/refuse.h"
+#include "core/parse/date.h"
 #include "core/parse/num.h"
 
 #include <string.h>
-
-/* Days since 1970-01-01 of a proleptic Gregorian date, and back: years that
- * begin in March, eras of 400 years. */
-static uint32_t day_of(unsigned year, unsigned month, unsigned day)
-{
-	unsigned y = month <= 2 ? year - 1 : year;
-	unsigned in_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-
-	return y / 400 * 146097 + y % 400 * 365 + y % 400 / 4 - y % 400 / 100 + in_year - 719468;
-}
-
-static void date_of(uint32_t days, unsigned *year, unsigned *month, unsigned *day)
-{
-	uint64_t z = (uint64_t)days + 719468;
-	unsigned e = (unsigned)(z % 146097);
-	unsigned y = (e - e / 1460 + e / 36524 - e / 146096) / 365;
-	unsigned in_year = e - (365 * y + y / 4 - y / 100);
-	unsigned m = (5 * in_year + 2) / 153;
-
-	*day = in_year - (153 * m + 2) / 5 + 1;
-	*month = m < 10 ? m + 3 : m - 9;
-	*year = (unsigned)(z / 146097 * 400) + y + (*month <= 2);
-}
-
-static bool date_decode(slice s, uint32_t *out)
-{
-	uint64_t y, m, d;
-	unsigned back[3];
-
-	if (s.len != 10 || s.p[4] != '-' || s.p[7] != '-')
-		return false;
-	if (num_decode(slice_sub(s, 0, 4), 9999, &y) < 0 || num_decode(slice_sub(s, 5, 7), 12, &m) < 0 ||
-		num_decode(slice_sub(s, 8, 10), 31, &d) < 0)
-		return false;
-	if (y < 1970 || m == 0 || d == 0)
-		return false;
-	*out = day_of((unsigned)y, (unsigned)m, (unsigned)d);
-	date_of(*out, &back[0], &back[1], &back[2]);
-	return back[0] == y && back[1] == m && back[2] == d;
-}
 
 /* The word up to the next space; *line goes behind it. */
 static slice word(slice *line)
@@ -126,11 +87,10 @@ void keyring_encode(const struct keyring *ring, struct buf *out)
 	secret_encode(ring->hash, out);
 	for (unsigned i = 0; i < ring->count; i++) {
 		const struct keyring_key *k = &ring->key[i];
-		unsigned y, m, d;
 
-		date_of(k->made_day, &y, &m, &d);
-		buf_printf(
-			out, "key %u %s %04u-%02u-%02u ", k->id, k->retired ? "retired" : "active", y, m, d);
+		buf_printf(out, "key %u %s ", k->id, k->retired ? "retired" : "active");
+		date_encode(k->made_day, out);
+		buf_byte(out, ' ');
 		secret_encode(k->secret, out);
 	}
 }

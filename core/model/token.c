@@ -104,7 +104,7 @@ static unsigned kind_number(enum token_kind kind)
 }
 
 /* NULL: no host is that long. */
-static const struct siv_bound *bind(struct key *k, enum token_kind kind, slice host)
+static const struct siv_bound *bound_to(struct key *k, enum token_kind kind, slice host)
 {
 	unsigned number = kind_number(kind);
 	struct binding *b = &k->binding[number];
@@ -150,7 +150,7 @@ int token_seal(struct sealer *s, slice host, const struct token *t, struct buf *
 	must(t->kind != TOKEN_RETURN);
 	if (!s->newest)
 		return -REFUSE_UNKNOWN_KEY;
-	bound = bind(s->newest, t->kind, host);
+	bound = bound_to(s->newest, t->kind, host);
 	if (!bound || (t->kind == TOKEN_CLICK && t->url.len > TOKEN_MAX_URL))
 		return -REFUSE_LENGTH;
 	raw[0] = VERSION | s->newest_bits;
@@ -235,7 +235,7 @@ int token_open(struct sealer *s, slice host, enum token_kind kind, slice text, u
 	k = key_named(s, room[0], &rc);
 	if (!k)
 		return rc;
-	bound = bind(k, kind, host);
+	bound = bound_to(k, kind, host);
 	if (!bound || !siv_open(&k->siv, bound, body, room + 1, room + HEAD))
 		return -REFUSE_FORGED;
 	return read_plain(body, kind, out);
@@ -256,7 +256,7 @@ int token_seal_return(struct sealer *s, slice domain, const struct token *t, str
 
 	if (!s->newest)
 		return -REFUSE_UNKNOWN_KEY;
-	bound = bind(s->newest, TOKEN_RETURN, domain);
+	bound = bound_to(s->newest, TOKEN_RETURN, domain);
 	if (!bound)
 		return -REFUSE_LENGTH;
 	put_le64(plain, t->campaign);
@@ -286,7 +286,7 @@ int token_open_return(struct sealer *s, slice domain, slice text, struct token *
 	k = key_named(s, raw[0], &rc);
 	if (!k)
 		return rc;
-	bound = bind(k, TOKEN_RETURN, domain);
+	bound = bound_to(k, TOKEN_RETURN, domain);
 	if (!bound)
 		return -REFUSE_FORGED;
 	return_counter(raw + 1, tag);
