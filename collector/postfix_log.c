@@ -1,6 +1,7 @@
 #include "collector/postfix_log.h"
 
-#define MS_A_DAY 86400000
+#include "core/parse/date.h"
+
 #define MIN_ID 5
 
 /* What is left of a line. */
@@ -41,29 +42,6 @@ static int digits(slice s, size_t at, size_t n)
 	return v;
 }
 
-/* Days since 1970-01-01, proleptic Gregorian. */
-static int64_t days_of(int year, int month, int day)
-{
-	int64_t y = month <= 2 ? year - 1 : year, era = y / 400, of_era = y - era * 400;
-	int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-
-	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
-static bool is_leap(int year)
-{
-	return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-}
-
-static bool is_date(int year, int month, int day)
-{
-	static const int8_t last[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-
-	if (month < 1 || month > 12 || day < 1 || day > last[month - 1])
-		return false;
-	return month != 2 || day < 29 || is_leap(year);
-}
-
 /* Milliseconds of the day from "hh:mm:ss", or -1. A leap second is the next minute's first. */
 static int64_t clock_of(slice s, size_t at)
 {
@@ -91,19 +69,25 @@ static bool take_rfc3164(struct cut *c, uint64_t now_ms, int zone_s, uint64_t *m
 {
 	slice s = c->s;
 	int month = month_of(s), day;
-	int64_t clock, latest = (int64_t)now_ms + MS_A_DAY;
+	int64_t clock, latest = (int64_t)now_ms + DATE_DAY_MS;
 
 	if (!month || s.len < 16 || s.p[3] != ' ' || s.p[6] != ' ' || s.p[15] != ' ')
 		return false;
 	day = s.p[4] == ' ' ? digits(s, 5, 1) : digits(s, 4, 2);
+	if (day < 1)
+		return false;
 	clock = clock_of(s, 7);
-	if (!is_date(2000, month, day) || clock < 0)
+	if (!date_valid(2000, (unsigned)month, (unsigned)day) || clock < 0)
 		return false;
 	/* A year of 365 days never runs ahead; back to the last 29 February at most. */
-	for (int year = (int)(1970 + latest / (365 * (int64_t)MS_A_DAY)); year >= 1970; year--) {
-		int64_t at = days_of(year, month, day) * MS_A_DAY + clock - (int64_t)zone_s * 1000;
+	for (unsigned year = 1970 + (unsigned)(latest / (365 * (int64_t)DATE_DAY_MS)); year >= 1970; year--) {
+		int64_t at;
 
-		if (at > latest || !is_date(year, month, day))
+		if (!date_valid(year, (unsigned)month, (unsigned)day))
+			continue;
+		at = date_days(year, (unsigned)month, (unsigned)day) * (int64_t)DATE_DAY_MS + clock -
+		     (int64_t)zone_s * 1000;
+		if (at > latest)
 			continue;
 		*ms = at > 0 ? (uint64_t)at : 0;
 		c->s = slice_from(s, 16);
@@ -123,9 +107,9 @@ static bool take_rfc3339(struct cut *c, uint64_t *ms)
 	if (s.len < 21 || year < 1970 || s.p[4] != '-' || s.p[7] != '-' || (s.p[10] != 'T' && s.p[10] != ' '))
 		return false;
 	clock = clock_of(s, 11);
-	if (!is_date(year, month, day) || clock < 0)
+	if (month < 1 || day < 1 || !date_valid((unsigned)year, (unsigned)month, (unsigned)day) || clock < 0)
 		return false;
-	at = days_of(year, month, day) * MS_A_DAY + clock;
+	at = date_days((unsigned)year, (unsigned)month, (unsigned)day) * (int64_t)DATE_DAY_MS + clock;
 	if (s.p[i] == '.') {
 		for (int unit = 100; ++i < s.len && ascii_digit(s.p[i]); unit /= 10)
 			at += (s.p[i] - '0') * unit;
