@@ -1,6 +1,6 @@
 #include "core/base/refuse.h"
 
-/* clang-format off: a table */
+/* clang-format off */
 static const struct {
 	const char *word, *smtp, *text;
 } table[] = {{"unknown", "5.0.0", "unknown"},

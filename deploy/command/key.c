@@ -1,0 +1,209 @@
+#include "core/base/refuse.h"
+#include "core/io/daemon.h"
+#include "core/io/keyfile.h"
+#include "deploy/command/apikey.h"
+#include "deploy/command/command.h"
+#include "deploy/command/day.h"
+#include "deploy/command/options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool api;
+static const char *tenant = "default";
+
+static const struct option_row rows[] = {
+	{.name = "--api", .help = "an API key of the reports, not a sealing key", .flag = &api},
+	{.name = "--tenant",
+		.value = "T",
+		.help = "whose campaigns the API key may read (default)",
+		.text = &tenant},
+};
+static const struct command about = {
+	.name = "key",
+	.usage = "add|list|retire [ID] [--api [--tenant T]]",
+	.what = "add     make a sealing key (the ring is made with the first); new mail uses it at once "
+		"after a\n"
+		"        restart. With --api: an API key, printed once; the file keeps its hash alone\n"
+		"list    sealing keys and API keys, never their secrets\n"
+		"retire  tokens sealed with this key no longer open: says how many days of mail that kills.\n"
+		"        With --api: this API key no longer works",
+	.example = "  landfall key add\n  landfall key add --api --tenant default\n  landfall key retire 1",
+	.rows = rows,
+	.count = 2,
+	.least = 1,
+	.most = 2,
+};
+
+/* What one verb works on. */
+struct job {
+	struct config *c;
+	struct keyring ring;
+	struct buf why;
+	const char *path;
+};
+
+static int world(struct job *j)
+{
+	fprintf(stderr, "landfall key: %.*s\n", SLICE_FMT(buf_slice(&j->why)));
+	return EXIT_WORLD;
+}
+
+static int add(struct job *j)
+{
+	int rc = keyfile_load(j->path, &j->ring, &j->why), id;
+
+	/* No ring yet: this key is its first. */
+	if (rc < 0 && rc != -ENOENT)
+		return world(j);
+	id = keyfile_add(&j->ring);
+	if (id < 0) {
+		fprintf(stderr, "landfall key: all %d key ids are used\n", KEYRING_MAX_KEYS);
+		return EXIT_REFUSED;
+	}
+	buf_clear(&j->why);
+	if (keyfile_store(j->path, &j->ring, &j->why) < 0)
+		return world(j);
+	printf("key %d added to %s\n", id, j->path);
+	return EXIT_DONE;
+}
+
+static int add_api(struct job *j)
+{
+	char key[APIKEY_TEXT];
+	int rc = apikey_add(config_path(j->c, j->c->reports_api_keys), slice_str(tenant), key, &j->why);
+
+	if (rc == -REFUSE_LENGTH || rc == -REFUSE_ALPHABET) {
+		world(j);
+		return EXIT_USAGE;
+	}
+	if (rc < 0)
+		return world(j);
+	puts(key);
+	explicit_bzero(key, sizeof key);
+	return EXIT_DONE;
+}
+
+static void list_api(struct job *j)
+{
+	struct buf text;
+
+	buf_init(&text, APIKEY_MAX_FILE);
+	if (apikey_load(config_path(j->c, j->c->reports_api_keys), &text, &j->why) == 0) {
+		for (slice rest = buf_slice(&text); rest.len;) {
+			size_t end = slice_chr(rest, '\n', 0);
+			slice line = slice_sub(rest, 0, end),
+			      shown = slice_sub(line, 0, slice_rchr(line, ' '));
+
+			if (shown.len)
+				printf("api  %.*s\n", SLICE_FMT(shown));
+			rest = slice_from(rest, line.len + 1);
+		}
+	}
+	buf_free(&text);
+}
+
+static int list(struct job *j)
+{
+	uint32_t today = day_today();
+
+	if (keyfile_load(j->path, &j->ring, &j->why) < 0)
+		return world(j);
+	for (unsigned i = 0; i < j->ring.count; i++) {
+		const struct keyring_key *k = &j->ring.key[i];
+		char day[DAY_TEXT];
+
+		day_encode(k->made_day, day);
+		printf("key  %-3u %-8s made %s, %u days ago%s\n", k->id, k->retired ? "retired" : "active",
+			day, today > k->made_day ? today - k->made_day : 0,
+			k == keyring_newest(&j->ring) ? ", seals new mail" : "");
+	}
+	list_api(j);
+	return EXIT_DONE;
+}
+
+static int refused(const char *what)
+{
+	fprintf(stderr, "landfall key: %s\n", what);
+	return EXIT_REFUSED;
+}
+
+static int retire(struct job *j, const char *id)
+{
+	unsigned active = 0, days;
+	struct keyring_key *k = NULL;
+	char *end;
+	unsigned long n = strtoul(id, &end, 10);
+
+	if (keyfile_load(j->path, &j->ring, &j->why) < 0)
+		return world(j);
+	for (unsigned i = 0; i < j->ring.count; i++) {
+		active += !j->ring.key[i].retired;
+		if (!*end && j->ring.key[i].id == n)
+			k = &j->ring.key[i];
+	}
+	if (!k)
+		return refused("no such key (see landfall key list)");
+	if (k->retired)
+		return refused("this key is retired already");
+	if (active == 1)
+		return refused("this is the only active key: add another first (landfall key add)");
+	days = day_today() > k->made_day ? day_today() - k->made_day : 0;
+	k->retired = true;
+	if (keyfile_store(j->path, &j->ring, &j->why) < 0)
+		return world(j);
+	printf("key %lu retired: links and pixels in mail of up to %u day%s no longer work once the programs "
+	       "are "
+	       "restarted\n",
+		n, days, days == 1 ? "" : "s");
+	return EXIT_DONE;
+}
+
+static int retire_api(struct job *j, const char *id)
+{
+	int rc = apikey_remove(config_path(j->c, j->c->reports_api_keys), slice_str(id), &j->why);
+
+	if (rc < 0) {
+		world(j);
+		return rc == -ENOENT ? EXIT_REFUSED : EXIT_WORLD;
+	}
+	printf("API key %s retired\n", id);
+	return EXIT_DONE;
+}
+
+static int run(struct job *j, const struct command_line *line)
+{
+	const char *verb = line->arg[0];
+
+	if (strcmp(verb, "add") == 0 && line->args == 1)
+		return api ? add_api(j) : add(j);
+	if (strcmp(verb, "list") == 0 && line->args == 1)
+		return list(j);
+	if (strcmp(verb, "retire") == 0 && line->args == 2)
+		return api ? retire_api(j, line->arg[1]) : retire(j, line->arg[1]);
+	fprintf(stderr, "landfall key: add, list or retire ID (see landfall key --help)\n");
+	return EXIT_USAGE;
+}
+
+int command_key(int argc, char **argv)
+{
+	struct command_line line;
+	struct config c;
+	struct job j = {.c = &c};
+	int rc = options_read(&about, argc, argv, &line);
+
+	if (rc >= 0)
+		return rc;
+	rc = options_config(&line, &c);
+	if (rc >= 0)
+		return rc;
+	j.path = config_path(&c, c.keys_file);
+	buf_init(&j.why, 4096);
+	rc = run(&j, &line);
+	explicit_bzero(&j.ring, sizeof j.ring);
+	buf_free(&j.why);
+	config_close(&c);
+	return rc;
+}
