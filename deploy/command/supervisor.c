@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,9 +44,16 @@ struct supervisor {
 static void start_next(struct supervisor *s);
 static void stop_next(struct supervisor *s);
 
-static void say(const char *fmt, const char *name, const char *what)
+static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *fmt, ...)
 {
-	printf(fmt, name, what);
+	va_list ap;
+
+	fputs("landfall: ", stdout);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
 	fflush(stdout);
 }
 
@@ -95,7 +103,7 @@ static void became_ready(struct supervisor *s, struct child *c)
 	c->ready = true;
 	if (s->serving || s->stopping) {
 		if (c->was_ready)
-			say("landfall: %s is ready again%s\n", c->name, "");
+			say("%s is ready again", c->name);
 		c->was_ready = true;
 		return;
 	}
@@ -167,7 +175,7 @@ static void on_child(void *arg, int pid, int status)
 	wait = child_ended(c);
 	if (s->stopping) {
 		if (!s->hurry && status != 0)
-			say("landfall: %s ended with %s\n", c->name, child_status_text(status));
+			say("%s ended with %s", c->name, child_status_text(status));
 		stop_next(s);
 		return;
 	}
@@ -175,13 +183,12 @@ static void on_child(void *arg, int pid, int status)
 		give_up(s, c, child_status_text(status));
 		return;
 	}
-	say("landfall: %s ended (%s)", c->name, child_status_text(status));
 	child_last_words(c, words, sizeof words);
 	if (wait)
-		printf("; it keeps dying: \"%s\"; next start in %u ms\n", words, wait);
+		say("%s ended (%s) and keeps dying: \"%s\"; next start in %u ms", c->name,
+			child_status_text(status), words, wait);
 	else
-		printf("; starting it again\n");
-	fflush(stdout);
+		say("%s ended (%s); starting it again", c->name, child_status_text(status));
 	loop_timer_set(s->again[c - s->plan->child].timer, wait ? wait : 1);
 }
 
@@ -237,7 +244,7 @@ static void on_step(void *arg)
 			return;
 		}
 		if (c)
-			say("landfall: %s does not end%s; killed\n", c->name, "");
+			say("%s does not end: killed", c->name);
 		kill_all(s, SIGKILL);
 		return;
 	}
@@ -260,7 +267,7 @@ static void on_signal(void *arg, int signo)
 
 	(void)signo;
 	if (!s->stopping) {
-		say("landfall: stopping%s%s\n", "", "");
+		say("stopping");
 		begin_stop(s, EXIT_DONE);
 		return;
 	}
