@@ -60,7 +60,8 @@ struct up {
 	char dir[PATH_MAX]; /* absolute */
 	const char *config; /* path of the file in use */
 	bool private_redis;
-	char api_key[APIKEY_TEXT]; /* made just now, or empty */
+	char api_key[PATH_MAX +
+		     32]; /* file with the API key of this machine's own use; empty: none made here */
 	struct child child[CHILDREN];
 	struct rds_config redis;
 };
@@ -211,11 +212,42 @@ static int read_config(struct up *u)
 	return rc;
 }
 
+/* An API key that reads all tenants, for the people of this machine: the file of
+ * hashes and, beside it, the key itself. 0, or -errno with *why. */
+static int make_api_key(struct up *u, struct buf *why)
+{
+	const char *hashes = config_path(&u->c, u->c.reports_api_keys);
+	char key[APIKEY_TEXT];
+	int fd, rc;
+
+	snprintf(u->api_key, sizeof u->api_key, "%s/secrets/api-key", u->dir);
+	if (access(hashes, F_OK) == 0) {
+		/* Keys are given out already; ours may not be among them. */
+		if (access(u->api_key, F_OK) != 0)
+			*u->api_key = 0;
+		return 0;
+	}
+	if (make_below(u, "secrets") >= 0)
+		return -errno;
+	rc = apikey_add(hashes, SLICE("*"), key, why);
+	if (rc < 0)
+		return rc;
+	unlink(u->api_key);
+	fd = open(u->api_key, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || dprintf(fd, "%s\n", key) < 0) {
+		rc = -errno;
+		buf_printf(why, "%s: %s", u->api_key, strerror(-rc));
+	}
+	if (fd >= 0)
+		close(fd);
+	explicit_bzero(key, sizeof key);
+	return rc;
+}
+
 static int make_keys(struct up *u)
 {
 	struct keyring ring;
 	const char *path = config_path(&u->c, u->c.keys_file);
-	const char *api = config_path(&u->c, u->c.reports_api_keys);
 	struct buf why;
 	int rc;
 
@@ -228,8 +260,8 @@ static int make_keys(struct up *u)
 			rc = keyfile_store(path, &ring, &why);
 	}
 	explicit_bzero(&ring, sizeof ring);
-	if (rc >= 0 && access(api, F_OK) != 0 && errno == ENOENT)
-		rc = apikey_add(api, slice_str(u->c.rewriter_default_tenant), u->api_key, &why);
+	if (rc >= 0)
+		rc = make_api_key(u, &why);
 	if (rc < 0)
 		fprintf(stderr, "landfall up: %.*s\n", SLICE_FMT(buf_slice(&why)));
 	buf_free(&why);
@@ -331,8 +363,7 @@ static void on_ready(void *arg)
 	printf("landfall: reports  http://%s:%d/\n", c->reports_listen.host, c->reports_listen.port);
 	printf("landfall: data     %s   (logs in log/, settings in %s)\n", u->dir, u->config);
 	if (*u->api_key)
-		printf("landfall: API key  %s   (shown this once)\n", u->api_key);
-	explicit_bzero(u->api_key, sizeof u->api_key);
+		printf("landfall: API key  in %s\n", u->api_key);
 	printf("landfall: ready\n");
 }
 
