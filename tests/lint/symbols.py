@@ -9,16 +9,15 @@ from tree import LAYERS, PROGRAMS, PURE_LAYERS, folder_of, pure_files
 LAW = "an object of pure code asks for a symbol that is not pure"
 
 C_LIBRARY = r"mem(cpy|move|set|cmp|chr|rchr|mem|pcpy)|str(len|nlen|cmp|ncmp|chr|rchr|str|spn|cspn|casecmp|ncasecmp)|" \
-    r"explicit_bzero|v?snprintf|qsort(_r)?|bsearch|abs|labs|free|abort|" \
+    r"explicit_bzero|v?snprintf|strtod|strtol|strtoul|strtoll|strtoull|inet_pton|inet_ntop|qsort(_r)?|bsearch|abs|labs|free|abort|" \
     r"(exp|exp2|expm1|log|log2|log10|log1p|pow|sqrt|cbrt|floor|ceil|fabs|fmin|fmax|lgamma|lgamma_r|tgamma|erf|erfc|" \
     r"round|trunc|fmod|ldexp|frexp|modf|hypot|rint|lround|llround|isnan|isinf|__isnan|__isinf|__finite|signgam)f?|" \
     r"__(mem(cpy|move|set)|v?snprintf|explicit_bzero)_chk|__stack_chk_fail|__errno_location|_GLOBAL_OFFSET_TABLE_|" \
-    r"__ctype_\w+_loc|__popcountdi2|strtod|inet_pton|__cpu_model|__cpu_indicator_init|setjmp|_setjmp|longjmp|__longjmp_chk|__sigsetjmp"
-INSTRUMENTS = r"__asan_\w+|__ubsan_\w+|__tsan_\w+|__gcov_\w+|__sanitizer_\w+|__gcc_\w+|__llvm_\w+|__sancov_\w+"
+    r"__ctype_\w+_loc|__cpu_model|__cpu_indicator_init|setjmp|_setjmp|longjmp|__longjmp_chk|__sigsetjmp"
+INSTRUMENTS = r"__asan_\w+|__ubsan_\w+|__tsan_\w+|__gcov_\w+|__sanitizer_\w+|__gcc_\w+|__popcount[sdt]i2|__llvm_\w+|__sancov_\w+"
 HOME = {
     "core/base": r"malloc|calloc|realloc|stderr|f?printf|dprintf|write|__fprintf_chk|__dprintf_chk|fflush|raise",
     "core/parse": r"cJSON_\w+|idn2_\w+|iconv(_open|_close)?",
-    "reports": r"SHA256|CRYPTO_memcmp",
     "core/model": r"EVP_\w+|HMAC\w*|SHA\d+\w*|CRYPTO_memcmp|OPENSSL_cleanse|ERR_clear_error|OSSL_\w+",
 }
 # Pure files of the programs may compute digests as the model does.
