@@ -250,7 +250,7 @@ static void put_rest(slice s, struct buf *out)
 
 		if (in == PATH && c == '?')
 			in = QUERY;
-		else if (in != FRAGMENT && c == '#')
+		else if (c == '#')
 			in = FRAGMENT;
 		if (in == PATH && c == '\\')
 			c = '/';
@@ -269,10 +269,12 @@ static int put_location(slice url, struct buf *out)
 
 	if (!scheme_is_web(url_scheme(url)))
 		return -REFUSE_SCHEME;
-	if (!authority.len || slice_chr(authority, '@', 0) != SLICE_NPOS)
+	if (!authority.len)
 		return -REFUSE_SYNTAX;
 	rest = slice_from(url, url_scheme(url).len + 3 + authority.len);
-	/* "https://a.example\@b.example": programs do not agree on its host. */
+	/* "https://a.example\@b.example": programs do not agree on its host. User
+	 * information needs no check of its own: its '@' is then in what is taken
+	 * for the host or the port, and neither may have one. */
 	if (slice_starts(rest, SLICE("\\")) || !is_port(slice_from(authority, host.len)))
 		return -REFUSE_SYNTAX;
 	buf_put(out, slice_sub(url, 0, url_scheme(url).len + 3));

@@ -26,6 +26,7 @@ static void put_attributes(struct buf *out, slice in, const struct html_token *t
 
 	html_attr_start(&it, in, t);
 	while (html_attr_next(&it, &a)) {
+		assert_true(a.name.from < a.name.to);
 		buf_byte(out, ' ');
 		buf_put(out, html_slice(in, a.name));
 		if (a.has_value)
