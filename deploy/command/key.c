@@ -1,9 +1,10 @@
 #include "core/base/refuse.h"
+#include "core/io/clock.h"
 #include "core/io/daemon.h"
 #include "core/io/keyfile.h"
+#include "core/parse/date.h"
 #include "deploy/command/apikey.h"
 #include "deploy/command/command.h"
-#include "deploy/command/day.h"
 #include "deploy/command/options.h"
 
 #include <errno.h>
@@ -105,21 +106,31 @@ static void list_api(struct job *j)
 	buf_free(&text);
 }
 
+/* Days that passed since the key was made. */
+static unsigned age(const struct keyring_key *k)
+{
+	uint32_t today = (uint32_t)(clock_ms() / DATE_DAY_MS);
+
+	return today > k->made_day ? today - k->made_day : 0;
+}
+
 static int list(struct job *j)
 {
-	uint32_t today = day_today();
+	struct buf day;
 
 	if (keyfile_load(j->path, &j->ring, &j->why) < 0)
 		return world(j);
+	buf_init(&day, 64);
 	for (unsigned i = 0; i < j->ring.count; i++) {
 		const struct keyring_key *k = &j->ring.key[i];
-		char day[DAY_TEXT];
 
-		day_encode(k->made_day, day);
-		printf("key  %-3u %-8s made %s, %u days ago%s\n", k->id, k->retired ? "retired" : "active",
-			day, today > k->made_day ? today - k->made_day : 0,
+		buf_clear(&day);
+		date_encode(k->made_day, &day);
+		printf("key  %-3u %-8s made %.*s, %u days ago%s\n", k->id, k->retired ? "retired" : "active",
+			SLICE_FMT(buf_slice(&day)), age(k),
 			k == keyring_newest(&j->ring) ? ", seals new mail" : "");
 	}
+	buf_free(&day);
 	list_api(j);
 	return EXIT_DONE;
 }
@@ -150,7 +161,7 @@ static int retire(struct job *j, const char *id)
 		return refused("this key is retired already");
 	if (active == 1)
 		return refused("this is the only active key: add another first (landfall key add)");
-	days = day_today() > k->made_day ? day_today() - k->made_day : 0;
+	days = age(k);
 	k->retired = true;
 	if (keyfile_store(j->path, &j->ring, &j->why) < 0)
 		return world(j);

@@ -4,16 +4,14 @@
 #include "core/io/keyfile.h"
 #include "core/model/event.h"
 #include "core/model/verp.h"
+#include "core/parse/date.h"
 #include "core/parse/url.h"
 #include "deploy/command/command.h"
-#include "deploy/command/day.h"
 #include "deploy/command/options.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#define TOKEN_EPOCH_DAY 18262 /* 2020-01-01 in days since 1970-01-01 */
 
 static const char *host;
 
@@ -66,14 +64,16 @@ static const char *kind_word(enum token_kind k)
 
 static void print_token(const struct token *t, enum token_kind kind)
 {
-	char day[DAY_TEXT];
+	struct buf day;
 
 	printf("kind      %s\ncampaign  %016" PRIx64 "\nlane      %08" PRIx32 "\nsequence  %" PRIu32 "\n",
 		kind_word(kind), t->campaign, t->lane, t->sequence);
 	if (kind == TOKEN_RETURN)
 		return;
-	day_encode(t->day + TOKEN_EPOCH_DAY, day);
-	printf("day       %s\nmode      %u\n", day, t->mode);
+	buf_init(&day, 64);
+	date_encode(date_days(2020, 1, 1) + t->day, &day);
+	printf("day       %.*s\nmode      %u\n", SLICE_FMT(buf_slice(&day)), t->mode);
+	buf_free(&day);
 	if (kind == TOKEN_CLICK) {
 		printf("link      %u\n", t->link);
 		print_safely("url", t->url);

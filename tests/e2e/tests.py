@@ -1,0 +1,254 @@
+"""The end-to-end tests. Each works in bench.dir with programs of bench.bin."""
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import chain as chains
+from chain import Chain, Ports, Up, free_ports, until
+
+
+def open_chain(bench, **how):
+    c = Chain(bench.bin, bench.dir, Ports(free_ports(12)), **how)
+    bench.chains.append(c)
+    return c
+
+
+def send_and_read(chain, c, limit=120):
+    """The campaign's mail goes out and is read while it comes in."""
+    c.send(limit=limit)
+    chain.settle(c, limit)
+
+
+def must_agree(chain, c, limit=60):
+    rows, wrong = chain.compare(c, limit)
+    assert not c.readers.wrong, "readers saw: " + "; ".join(c.readers.wrong[:10])
+    assert rows and not wrong, "%s: %d of %d numbers differ:\n    %s" % (c.name, len(wrong), len(rows), "\n    ".join(wrong))
+
+
+def get(port, path, method="GET", headers=None, body=None):
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        link.request(method, path, body=body, headers={"User-Agent": "test", **(headers or {})})
+        answer = link.getresponse()
+        return answer.status, dict((k.lower(), v) for k, v in answer.getheaders()), answer.read()
+    finally:
+        link.close()
+
+
+def test_main_job(bench):
+    """a campaign through the real chain: every number of the report is right"""
+    chain = open_chain(bench)
+    chain.start()
+    c = chain.begin("main job", 200)
+    send_and_read(chain, c)
+    must_agree(chain, c)
+    # The same by the API, with the key that `landfall up` made, and not without one.
+    with open(chain.up.dir + "/secrets/api-key") as f:
+        key = f.read().strip()
+    status, _, body = get(chain.ports.reports, "/v1/campaigns/main%20job", headers={"Authorization": "Bearer " + key})
+    assert status == 200 and json.loads(body)["sent"] == 200, (status, body[:300])
+    status, headers, _ = get(chain.ports.reports, "/v1/campaigns/main%20job", headers={"Authorization": "Bearer lf_x_y"})
+    assert status == 401 and headers["content-type"] == "application/problem+json", (status, headers)
+    assert get(chain.ports.reports, "/healthz")[0] == 200
+    assert b"landfall_" in get(chain.ports.reports, "/metrics")[2]
+    done = chain.landfall("doctor", "--config", chain.config())
+    assert done.returncode == 0, done.stdout
+
+
+def test_queue_id_join(bench):
+    """without a return path of ours, log lines are joined by queue id"""
+    chain = open_chain(bench, verp=False)
+    chain.start()
+    c = chain.begin("by queue id", 60)
+    send_and_read(chain, c)
+    must_agree(chain, c)
+
+
+def test_log_rotation(bench):
+    """the MTA's log is rotated while mail is on its way"""
+    chain = open_chain(bench)
+    chain.start()
+    c = chain.begin("rotated", 60, pace=0.1)
+    sender = threading.Thread(target=c.send)
+    sender.start()
+    for part in (15, 30, 45):
+        until("%d messages sent" % part, 60, lambda: c.done >= part)
+        chain.mta.rotate()
+    sender.join()
+    chain.settle(c)
+    must_agree(chain, c)
+
+
+def start_redis(bench, dir):
+    """A Redis of the test's own, that `landfall up` does not start again."""
+    os.makedirs(dir, exist_ok=True)
+    p = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", dir + "/r.sock", "--dir", dir, "--appendonly", "yes",
+                          "--save", "", "--maxmemory-policy", "noeviction"], stdin=subprocess.DEVNULL,
+                         stdout=subprocess.DEVNULL, start_new_session=True)
+    bench.at_end.append(lambda: (p.kill(), p.wait()))
+
+    def answers():
+        with socket.socket(socket.AF_UNIX) as s:
+            try:
+                s.connect(dir + "/r.sock")
+                s.sendall(b"PING\r\n")
+                return s.recv(5) == b"+PONG"
+            except OSError:
+                return False
+    until("Redis", 20, answers)
+    return p
+
+
+def test_redis_away(bench):
+    """Redis is stopped while mail is sent and read, and comes back"""
+    dir = bench.dir + "/redis"
+    redis = start_redis(bench, dir)
+    chain = open_chain(bench, sets=["redis.socket=" + dir + "/r.sock"])
+    chain.start()
+    c = chain.begin("redis away", 80, pace=0.03)
+    sender = threading.Thread(target=c.send)
+    sender.start()
+    until("some messages sent", 60, lambda: c.done >= 15)
+    redis.terminate()
+    redis.wait()
+    sender.join()
+    assert c.done == 80, "mail stopped when Redis was away: %s" % c.trouble
+    # Half of the reading happens without Redis as well: links never need it.
+    until("something to read", 60, lambda: chain.mta.queue() == [] or c.readers.waiting())
+    assert c.readers.read_new() > 0
+    start_redis(bench, dir)
+    chain.settle(c)
+    must_agree(chain, c)
+
+
+def test_kills(bench):
+    """every program is killed while mail is sent and read, and started again"""
+    chain = open_chain(bench)
+    chain.start()
+    c = chain.begin("kills", 120, pace=0.05)
+    reading = threading.Event()
+
+    def read():
+        while not reading.is_set():
+            c.readers.read_new()
+            time.sleep(0.2)
+
+    sender, reader = threading.Thread(target=c.send), threading.Thread(target=read)
+    sender.start()
+    reader.start()
+    try:
+        for i, name in enumerate(["rewriter", "tracker", "collector", "reports", "redis"] * (4 if bench.nightly else 1)):
+            until("some more mail", 60, lambda: c.done >= min(115, 15 + 20 * i) or not sender.is_alive())
+            pid = until("%s to run" % name, 20, lambda: chain.up.pid_of(name))
+            os.kill(pid, signal.SIGKILL)
+            until("%s to be started again" % name, 20, lambda: (chain.up.pid_of(name) or pid) != pid)
+    finally:
+        sender.join()
+        reading.set()
+        reader.join()
+    assert not c.trouble, c.trouble
+    chain.settle(c)
+    must_agree(chain, c)
+    said = [line for line in chain.up.lines if "starting it again" in line]
+    assert len(said) >= 5, chain.up.lines
+
+
+def test_restart(bench):
+    """all is stopped between sending and reading, and again before the report"""
+    chain = open_chain(bench)
+    chain.start()
+    c = chain.begin("restart", 40)
+    c.send()
+    assert chain.up.stop() == 0, chain.up.lines
+    chain.up.start()
+    chain.settle(c)
+    assert chain.up.stop() == 0, chain.up.lines
+    chain.up.start()
+    must_agree(chain, c)
+
+
+def test_forged_tokens(bench):
+    """a token that was touched leads nowhere and counts nothing"""
+    chain = open_chain(bench)
+    chain.start()
+    c = chain.begin("forged", 10)
+    c.send()
+    until("a copy", 60, lambda: c.readers.waiting())
+    line = c.readers.waiting()[0]
+    with open(chain.sink_dir + "/mail/" + line["file"], "rb") as f:
+        copy = chains.readers.Copy(f.read(), line["from"], line["rcpt"])
+    href = copy.tracked[0][0]
+    path = "/c/" + href.split("/c/")[1]
+    assert get(chain.ports.tracker, path, "OPTIONS")[0] == 405
+    for at in range(4, len(path), max(1, len(path) // 40)):
+        other = "A" if path[at] != "A" else "B"
+        status, headers, _ = get(chain.ports.tracker, path[:at] + other + path[at + 1:])
+        assert status == 404 and "location" not in headers, (status, headers, at)
+    for bad in ("/c/", path[:-5], path.replace("/c/", "/u/"), path + "AAAA", "/c/" + "A" * 4000):
+        status, headers, _ = get(chain.ports.tracker, bad)
+        assert status in (404, 414) and "location" not in headers, (status, headers, bad)
+    pixel = "/o/" + copy.pixels[0].split("/o/")[1]
+    status, headers, body = get(chain.ports.tracker, pixel[:-10] + "AAAAAA.gif")
+    assert status == 200 and headers["content-type"] == "image/gif" and len(body) == 43, (status, headers)
+    # A scanner that follows the unsubscribe link unsubscribes nobody.
+    unsubscribe = "/u/" + copy.unsubscribe.split("/u/")[1]
+    assert get(chain.ports.tracker, unsubscribe)[0] == 200
+    # What is in the token, says the command; a forged one, it refuses.
+    done = chain.landfall("token", "show", href, "--config", chain.config())
+    assert done.returncode == 0 and copy.tracked[0][1] in done.stdout, done
+    done = chain.landfall("token", "show", href[:-4] + "AAAA", "--config", chain.config())
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done
+    # Nothing of this reached the report, while one true click does.
+    chain.settle(c)
+    must_agree(chain, c)
+
+
+def test_wrong_settings(bench):
+    """an unknown key, a bad value and a taken port are named, with the right exit status"""
+    up = Up(bench.bin, bench.dir + "/d", free_ports(12))
+
+    def fails(*args):
+        done = subprocess.run([bench.bin + "/landfall", "up", "--dir", up.dir, "--port-base", str(up.port_base), *args],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stderr
+
+    conf = bench.dir + "/wrong.conf"
+    with open(conf, "w") as f:
+        f.write("[tracker]\nlisten = 127.0.0.1:1\nlisten_adress = x\n")
+    for program in ("landfall-rewriter", "landfall-tracker", "landfall-collector", "landfall-reports"):
+        done = subprocess.run([bench.bin + "/" + program, "--config", conf], capture_output=True, text=True, timeout=60,
+                              stdin=subprocess.DEVNULL)
+        assert done.returncode == 1 and "listen_adress" in done.stderr and ":3" in done.stderr, done
+        assert done.stderr.count("\n") == 1, done.stderr
+    status, said = fails("--config", conf)
+    assert status == 1 and "listen_adress" in said, (status, said)
+    status, said = fails("--set", "store.partitions=0")
+    assert status == 1 and "store.partitions" in said and "1..1024" in said, (status, said)
+    status, said = fails("--nonsense")
+    assert status == 2 and "--nonsense" in said, (status, said)
+    for name, port in (("rewriter", up.port_base), ("tracker", up.port_base + 1), ("reports", up.port_base + 2)):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", port))
+            taken.listen()
+            status, said = fails()
+        assert status == 3 and name + ".listen" in said and str(port) in said, (status, said)
+    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    assert up.dir not in left, "something was left running: " + left
+
+
+def test_many_connections(bench):
+    """mail and clicks from many connections at once"""
+    chain = open_chain(bench)
+    chain.start()
+    c = chain.begin("many", 400 if bench.nightly else 160)
+    c.readers.threads = 16
+    c.send(connections=24)
+    chain.settle(c)
+    must_agree(chain, c)
+
+
