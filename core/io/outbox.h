@@ -14,12 +14,20 @@
 #include "core/model/account.h"
 #include "core/model/event.h"
 
+/* The longest note. */
+#define OUTBOX_NOTE 4096
+/* Events that are put without a flush for longer than this (or than what fits
+ * a journal segment) are written in several batches; a note goes with the last. */
+#define OUTBOX_TURN (4u << 20)
+/* No frame grows much beyond this. */
+#define OUTBOX_FRAME (64u << 10)
+
 struct outbox_config {
 	const char *program; /* for struct account: "tracker" ... */
 	struct journal_config journal;
 	struct rds_config redis;
 	unsigned partitions;
-	unsigned sync_ms; /* group sync interval; 0: sync as soon as asked */
+	unsigned sync_ms; /* group sync interval; 0: sync as soon as something was written */
 };
 
 struct outbox;
@@ -33,12 +41,12 @@ uint32_t outbox_lane(const struct outbox *o);
 
 /* Into memory; nothing is safe before outbox_flush. */
 void outbox_put(struct outbox *o, const struct event *e);
-/* A note to oneself (at most 4 KiB), written in the same batch as the events
+/* A note to oneself (at most OUTBOX_NOTE bytes), written in the same batch as the events
  * put since the last flush: both are found after a crash, or neither. Empty
  * events are fine: a note alone is written too. */
 void outbox_note(struct outbox *o, slice note);
 /* The last note written, from the journal; empty if there is none. Borrows the
- * outbox; good until the next call of outbox_note. */
+ * outbox; good until the next outbox_flush. */
 slice outbox_last_note(const struct outbox *o);
 
 /* Once per loop turn: seal and write all that was put, as one batch with one
@@ -51,7 +59,8 @@ int64_t outbox_flush(struct outbox *o);
 bool outbox_synced(const struct outbox *o, int64_t ticket);
 /* Sync now, wait. 0, or -errno of the sync. For threads that may wait. */
 int outbox_wait(struct outbox *o, int64_t ticket);
-/* Called from the sync thread after each sync that moved; must only wake. */
+/* Called from the sync thread after each sync, also a failed one; must only
+ * wake. Set it before the first flush. */
 void outbox_on_sync(struct outbox *o, void (*wake)(void *arg), void *arg);
 /* Ask the sync thread not to wait for its interval. */
 void outbox_hurry(struct outbox *o);
