@@ -104,6 +104,85 @@ def start_redis(bench, dir):
     return p
 
 
+def seed(socket_path, partition, key, tenant, name, sent, accepted):
+    """A campaign as the fold leaves it; docs/FORMATS.md, "Redis keys"."""
+    tag = "lf:{p%d}" % partition
+    lines = ["HSET lf:meta partitions 16", "SADD %s:campaigns %s" % (tag, key), "SADD %s:cl:%s 000000aa" % (tag, key),
+             'HSET %s:c:%s tenant %s name "%s" first_ms 1700000000000 last_ms 1700000001000' % (tag, key, tenant, name)]
+    for fact, count in (("sent", sent), ("accepted", accepted)):
+        lines += ["SETBIT %s:f:%s:000000aa:%s %d 1" % (tag, key, fact, n) for n in range(count)]
+    lines.append("HINCRBY %s:c:%s version 1" % (tag, key))
+    subprocess.run(["redis-cli", "-s", socket_path], input="\n".join(lines), text=True, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_api(bench):
+    """the API: keys and tenants, pages, problems, Redis away and back"""
+    dir = bench.dir + "/api"
+    os.makedirs(dir)
+    redis, path = start_redis(bench, dir), dir + "/r.sock"
+    seed(path, 1, "0000000000000001", "acme", "spring/100% \\xc3\\xbc", 5, 3)
+    seed(path, 2, "0000000000000002", "globex", "spring", 7, 7)
+    port, config = free_ports(1), dir + "/landfall.conf"
+    os.makedirs(dir + "/log")
+    with open(config, "w") as f:
+        f.write("[data]\ndir = %s\n[redis]\nsocket = %s\n[reports]\nlisten = 127.0.0.1:%d\n" % (dir, path, port))
+
+    def key(*who):
+        made = subprocess.run([bench.bin + "/landfall", "key", "add", "--api", *who, "--config", config], text=True,
+                              capture_output=True, check=True)
+        return {"Authorization": "Bearer " + next(w for w in made.stdout.split() if w.startswith("lf_"))}
+
+    acme = key("--tenant", "acme")
+    log = open(dir + "/log/reports.log", "w")
+    program = subprocess.Popen([bench.bin + "/landfall-reports", "--config", config], stderr=log)
+    bench.at_end.append(lambda: (program.terminate(), program.wait(20)))
+    until("the API answers", 30, lambda: not chains.port_is_free(port) and get(port, "/healthz")[0] == 200)
+
+    def ask(path, headers, **how):
+        status, head, body = get(port, path, headers=headers, **how)
+        assert head["cache-control"] == "no-store" and head["x-content-type-options"] == "nosniff", head
+        if status >= 400:
+            assert head["content-type"] == "application/problem+json" and json.loads(body)["status"] == status, body
+        return status, json.loads(body) if body else None
+
+    status, list = ask("/v1/campaigns", acme)
+    assert status == 200 and [c["campaign"] for c in list["campaigns"]] == ["spring/100% \u00fc"] and list["next"] is None, list
+    assert ask("/v1/campaigns/spring%2F100%25%20%C3%BC", acme)[1]["accepted"] == 3
+    # Nothing of another tenant, not even its existence.
+    assert ask("/v1/campaigns/spring", acme)[0] == ask("/v1/campaigns/nothing", acme)[0] == 404
+    assert ask("/v1/campaigns/spring?tenant=globex", acme)[0] == 404
+    # A key made while the program runs is taken up.
+    both = key("--tenant", "*")
+    until("the new key is known", 20, lambda: get(port, "/v1/campaigns", headers=both)[0] == 200)
+    first = ask("/v1/campaigns?limit=1", both)[1]
+    second = ask("/v1/campaigns?limit=1&after=" + first["next"], both)[1]
+    assert [first["campaigns"][0]["tenant"], second["campaigns"][0]["tenant"], second["next"]] == ["acme", "globex", None]
+    assert ask("/v1/campaigns/spring", both)[1]["sent"] == 7
+    for bad in ("limit=0", "limit=1001", "limit=x", "limit=-1", "after=xyz", "after=ffffffffffffffff"):
+        assert ask("/v1/campaigns?" + bad, both)[0] == 400, bad
+    for bad in ("/v1", "/v1/campaigns/", "/v1/campaigns/a/b", "/v1/campaigns/%zz", "/v1/campaigns/%", "/V1/campaigns"):
+        assert ask(bad, both)[0] == 404, bad
+    for none in ({}, {"Authorization": "Bearer lf_"}, {"Authorization": acme["Authorization"][:-1]}):
+        status, head, body = get(port, "/v1/campaigns", headers=none)
+        assert (status, head["www-authenticate"]) == (401, "Bearer"), (status, head)
+    status, head, _ = get(port, "/v1/campaigns", method="DELETE", headers=both)
+    assert status == 405 and head["allow"] == "GET, HEAD"
+    status, head, body = get(port, "/v1/campaigns", method="HEAD", headers=both)
+    assert status == 200 and body == b"" and int(head["content-length"]) > 100
+    # Redis goes: the last picture stays, grows older, and health says so.
+    redis.kill()
+    redis.wait()
+    until("health turns", 20, lambda: get(port, "/healthz")[0] == 503)
+    age = ask("/v1/campaigns/spring", both)[1]["age_seconds"]
+    until("the age grows", 20, lambda: ask("/v1/campaigns/spring", both)[1]["age_seconds"] > age)
+    assert ask("/v1/campaigns/spring", both)[1]["sent"] == 7
+    told = subprocess.run([bench.bin + "/landfall", "report", "--config", config], text=True, capture_output=True)
+    assert told.returncode == 3 and path in told.stderr and "does not answer" in told.stderr, told
+    start_redis(bench, dir)
+    seed(path, 2, "0000000000000002", "globex", "spring", 9, 7)
+    until("the picture is right again", 20, lambda: get(port, "/healthz")[0] == 200 and ask("/v1/campaigns/spring", both)[1]["sent"] == 9)
+
+
 def test_redis_away(bench):
     """Redis is stopped while mail is sent and read, and comes back"""
     dir = bench.dir + "/redis"
