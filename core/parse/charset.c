@@ -1,0 +1,202 @@
+#include "core/parse/charset.h"
+
+#include <string.h>
+
+#define ESC 0x1b
+
+enum charset charset_of(slice label)
+{
+	static const struct {
+		slice name;
+		enum charset c;
+		bool prefix;
+	} known[] = {
+		{SLICE("utf-8"), CHARSET_UTF8, false},
+		{SLICE("us-ascii"), CHARSET_ASCII, false},
+		{SLICE("iso-8859-1"), CHARSET_LATIN1, false},
+		{SLICE("windows-1252"), CHARSET_LATIN1, false},
+		{SLICE("utf8"), CHARSET_UTF8, false},
+		{SLICE("ascii"), CHARSET_ASCII, false},
+		{SLICE("ansi_x3.4-1968"), CHARSET_ASCII, false},
+		{SLICE("iso-ir-6"), CHARSET_ASCII, false},
+		{SLICE("latin1"), CHARSET_LATIN1, false},
+		{SLICE("iso8859-1"), CHARSET_LATIN1, false},
+		{SLICE("iso_8859-1"), CHARSET_LATIN1, false},
+		{SLICE("cp1252"), CHARSET_LATIN1, false},
+		{SLICE("iso-2022-jp"), CHARSET_ISO2022JP, true}, /* -1, -2, -3, -2004, -ms, -ext */
+		{SLICE("csiso2022jp"), CHARSET_ISO2022JP, false},
+		{SLICE("iso-8859-"), CHARSET_SUPERSET, true},
+		{SLICE("iso8859-"), CHARSET_SUPERSET, true},
+		{SLICE("iso_8859-"), CHARSET_SUPERSET, true},
+		{SLICE("latin"), CHARSET_SUPERSET, true},
+		{SLICE("windows-125"), CHARSET_SUPERSET, true},
+		{SLICE("windows-874"), CHARSET_SUPERSET, false},
+		{SLICE("windows-949"), CHARSET_SUPERSET, false},
+		{SLICE("windows-31j"), CHARSET_SUPERSET, false},
+		{SLICE("cp125"), CHARSET_SUPERSET, true},
+		{SLICE("cp437"), CHARSET_SUPERSET, false},
+		{SLICE("cp85"), CHARSET_SUPERSET, true},
+		{SLICE("cp86"), CHARSET_SUPERSET, true},
+		{SLICE("cp874"), CHARSET_SUPERSET, false},
+		{SLICE("cp932"), CHARSET_SUPERSET, false},
+		{SLICE("cp936"), CHARSET_SUPERSET, false},
+		{SLICE("cp949"), CHARSET_SUPERSET, false},
+		{SLICE("cp950"), CHARSET_SUPERSET, false},
+		{SLICE("ibm437"), CHARSET_SUPERSET, false},
+		{SLICE("ibm85"), CHARSET_SUPERSET, true},
+		{SLICE("ibm86"), CHARSET_SUPERSET, true},
+		{SLICE("koi8-"), CHARSET_SUPERSET, true},
+		{SLICE("gb2312"), CHARSET_SUPERSET, false},
+		{SLICE("gb_2312-80"), CHARSET_SUPERSET, false},
+		{SLICE("gbk"), CHARSET_SUPERSET, false},
+		{SLICE("gb18030"), CHARSET_SUPERSET, false},
+		{SLICE("x-gbk"), CHARSET_SUPERSET, false},
+		{SLICE("big5"), CHARSET_SUPERSET, true},
+		{SLICE("euc-"), CHARSET_SUPERSET, true},
+		{SLICE("x-euc-"), CHARSET_SUPERSET, true},
+		{SLICE("ks_c_5601-"), CHARSET_SUPERSET, true},
+		{SLICE("ksc5601"), CHARSET_SUPERSET, false},
+		{SLICE("shift_jis"), CHARSET_SUPERSET, false},
+		{SLICE("shift-jis"), CHARSET_SUPERSET, false},
+		{SLICE("sjis"), CHARSET_SUPERSET, false},
+		{SLICE("x-sjis"), CHARSET_SUPERSET, false},
+		{SLICE("macintosh"), CHARSET_SUPERSET, false},
+		{SLICE("x-mac-"), CHARSET_SUPERSET, true},
+		{SLICE("tis-620"), CHARSET_SUPERSET, false},
+		{SLICE("unknown-8bit"), CHARSET_SUPERSET, false}, /* RFC 1428: some superset */
+	};
+
+	if (label.len == 0)
+		return CHARSET_ASCII;
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (known[i].prefix ? slice_istarts(label, known[i].name) : slice_ieq(label, known[i].name))
+			return known[i].c;
+	return CHARSET_UNKNOWN;
+}
+
+/* What an escape at the start of s selects: its length, 0 if it is none that
+ * RFC 1468, 1554 and 2237 know; *ascii: single-byte text with ASCII's markup. */
+static size_t escape(slice s, bool *ascii)
+{
+	uint8_t b = s.len > 1 ? s.p[1] : 0, c = s.len > 2 ? s.p[2] : 0;
+
+	*ascii = false;
+	if (b == '(') {
+		*ascii = c == 'B' || c == 'J';
+		return *ascii || c == 'I' || c == 'H' ? 3 : 0;
+	}
+	if (b == '$') {
+		if (c == 'B' || c == '@' || c == 'A')
+			return 3;
+		if (c == '(' && s.len > 3)
+			return 4;
+	}
+	return 0;
+}
+
+static slice mask_iso2022jp(struct arena *a, slice text)
+{
+	uint8_t *p = arena_alloc(a, text.len);
+	bool ascii = true;
+	size_t i = 0;
+
+	while (i < text.len) {
+		if (text.p[i] == ESC) {
+			bool next;
+			size_t n = escape(slice_from(text, i), &next);
+
+			if (n) {
+				memset(p + i, 0xff, n);
+				ascii = next;
+				i += n;
+				continue;
+			}
+		}
+		/* Line ends are the same in all states; editors count on them. */
+		p[i] = ascii || text.p[i] == '\r' || text.p[i] == '\n' ? text.p[i] : 0xff;
+		i++;
+	}
+	return slice_of(p, text.len);
+}
+
+slice charset_mask(struct arena *a, enum charset c, slice text)
+{
+	if (c != CHARSET_ISO2022JP || slice_chr(text, ESC, 0) == SLICE_NPOS)
+		return text;
+	return mask_iso2022jp(a, text);
+}
+
+bool charset_is_ascii(slice s)
+{
+	uint8_t all = 0;
+
+	for (size_t i = 0; i < s.len; i++)
+		all |= s.p[i];
+	return all < 0x80;
+}
+
+bool charset_is_utf8(slice s)
+{
+	size_t i = 0;
+
+	while (i < s.len) {
+		uint8_t c = s.p[i];
+		size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : 3;
+
+		if ((c >= 0x80 && c < 0xc2) || c > 0xf4 || s.len - i <= more)
+			return false;
+		for (size_t k = 1; k <= more; k++)
+			if ((s.p[i + k] & 0xc0) != 0x80)
+				return false;
+		/* overlong forms, surrogates, beyond U+10FFFF */
+		if ((c == 0xe0 && s.p[i + 1] < 0xa0) || (c == 0xed && s.p[i + 1] > 0x9f) ||
+			(c == 0xf0 && s.p[i + 1] < 0x90) || (c == 0xf4 && s.p[i + 1] > 0x8f))
+			return false;
+		i += more + 1;
+	}
+	return true;
+}
+
+static slice latin1_to_utf8(struct arena *a, slice s)
+{
+	/* windows-1252 0x80..0x9f, as the WHATWG encoding standard has them */
+	static const uint16_t high[32] = {0x20ac, 0x81, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6,
+		0x2030, 0x0160, 0x2039, 0x0152, 0x8d, 0x017d, 0x8f, 0x90, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
+		0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0x9d, 0x017e, 0x0178};
+	uint8_t *p = arena_alloc(a, s.len * 3);
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned c = s.p[i] >= 0x80 && s.p[i] < 0xa0 ? high[s.p[i] - 0x80] : s.p[i];
+
+		if (c < 0x80) {
+			p[n++] = (uint8_t)c;
+		} else if (c < 0x800) {
+			p[n++] = (uint8_t)(0xc0 | c >> 6);
+			p[n++] = (uint8_t)(0x80 | (c & 0x3f));
+		} else {
+			p[n++] = (uint8_t)(0xe0 | c >> 12);
+			p[n++] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
+			p[n++] = (uint8_t)(0x80 | (c & 0x3f));
+		}
+	}
+	return slice_of(p, n);
+}
+
+bool charset_to_utf8(struct arena *a, enum charset c, slice s, slice *out)
+{
+	*out = s;
+	if (charset_is_ascii(s))
+		return c != CHARSET_ISO2022JP || slice_chr(s, ESC, 0) == SLICE_NPOS;
+	switch (c) {
+	case CHARSET_LATIN1:
+		*out = latin1_to_utf8(a, s);
+		return true;
+	case CHARSET_UTF8:
+	case CHARSET_ASCII:
+		/* Unlabelled text is UTF-8 nowadays where it is anything. */
+		return charset_is_utf8(s);
+	default:
+		return false;
+	}
+}

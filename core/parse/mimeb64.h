@@ -1,0 +1,40 @@
+/* Base64 of MIME bodies (RFC 2045 6.8), read so that it can be edited: decoded
+ * bytes, and the last line start before a decoded byte from which it can be
+ * encoded anew. Everything before that line stays as it is.
+ */
+#ifndef LF_PARSE_MIMEB64_H
+#define LF_PARSE_MIMEB64_H
+
+#include "core/base/arena.h"
+#include "core/base/buf.h"
+#include "core/base/slice.h"
+
+#define MIMEB64_MAX_LINE 76
+
+struct mimeb64_mark {
+	uint32_t enc, dec;
+};
+
+struct mimeb64_text {
+	slice enc; /* borrows */
+	slice dec; /* in the arena */
+	struct mimeb64_mark *marks; /* line starts on a group of four */
+	size_t mark_count;
+	size_t end;   /* of the last digit or padding in enc; behind it only blanks stand */
+	size_t width; /* columns of its lines, a multiple of four */
+	slice line_end;
+};
+
+/* 0; -REFUSE_ALPHABET (a byte that is no digit, blank or line end; padding in
+ * the middle), -REFUSE_CUT (a group of one digit). enc: shorter than 4 GB. */
+int mimeb64_decode(struct arena *a, slice enc, struct mimeb64_text *out);
+
+/* The line to encode from when decoded byte d changes. */
+struct mimeb64_mark mimeb64_place(const struct mimeb64_text *t, size_t d);
+
+/* Bytes that mimeb64_encode writes for n bytes. */
+size_t mimeb64_size(size_t n, size_t width, slice line_end);
+/* Lines of width columns with line_end between them, none behind the last. */
+void mimeb64_encode(slice bytes, size_t width, slice line_end, uint8_t *to);
+
+#endif

@@ -1,0 +1,54 @@
+/* Quoted-printable (RFC 2045 6.7), read so that it can be edited in place: the
+ * decoded bytes come with a way back to where each stands in the encoded text.
+ *
+ * Tolerant: "=" that starts nothing known stays as it is, lower-case digits are
+ * taken, blanks between "=" and the line end too. Blanks at the end of a line
+ * are kept, as throwing them away is the transport's business.
+ */
+#ifndef LF_PARSE_QP_H
+#define LF_PARSE_QP_H
+
+#include "core/base/arena.h"
+#include "core/base/buf.h"
+#include "core/base/slice.h"
+
+#define QP_MAX_LINE 76 /* without the line end */
+
+/* A place where both texts are in step. */
+struct qp_mark {
+	uint32_t enc, dec;
+};
+
+struct qp_text {
+	slice enc; /* borrows */
+	slice dec; /* in the arena */
+	struct qp_mark *marks;
+	size_t mark_count;
+};
+
+/* enc: shorter than 4 GB. */
+void qp_decode(struct arena *a, slice enc, struct qp_text *out);
+
+/* Where decoded byte d begins in the encoded text, soft breaks before it passed
+ * over; the length of enc for d at the end. */
+size_t qp_place(const struct qp_text *t, size_t d);
+/* Where the representation of decoded byte d - 1 ends (0 for 0): a soft break
+ * behind it stays outside. */
+size_t qp_place_after(const struct qp_text *t, size_t d);
+
+/* A writer of lines no longer than QP_MAX_LINE: column is where the line is. */
+struct qp_writer {
+	struct buf *out;
+	slice line_end;
+	size_t column;
+};
+
+/* Append one byte encoded ("=3D", or itself), after a soft break if `after` more
+ * columns (of what must follow on the same line) would not fit. */
+void qp_put(struct qp_writer *w, slice bytes);
+/* A soft break now. */
+void qp_break(struct qp_writer *w);
+/* One byte as =XX. */
+void qp_put_hex(struct qp_writer *w, uint8_t c);
+
+#endif
