@@ -21,9 +21,14 @@
 #define MESSAGE_MAX_HEADER (256 * 1024)
 #define MESSAGE_MAX_DEPTH 64
 #define MESSAGE_MAX_PARTS 1000
-#define MESSAGE_MAX_BOUNDARY 70 /* RFC 2046 5.1.1 */
+#define MESSAGE_MAX_BOUNDARY 70      /* RFC 2046 5.1.1 */
 #define MESSAGE_MAX_TRACKED_URL 2000 /* a longer one is left alone */
-#define MESSAGE_MAX_LINE 998 /* RFC 5322 2.1.1, without CRLF */
+#define MESSAGE_MAX_LINE 998         /* RFC 5322 2.1.1, without CRLF */
+
+/* A parameter added to every destination: utm_source=... */
+struct utm {
+	slice name, value; /* the value as it is, not percent-encoded */
+};
 
 /* What the listener and the configuration want; the message may want less. */
 struct policy {
@@ -31,6 +36,13 @@ struct policy {
 	slice track_host; /* "t.example": what tokens are bound to */
 	bool opens, clicks, text_links;
 	bool unsubscribe; /* add List-Unsubscribe and -Post where absent */
+	/* All of these may stay false. */
+	bool allow_tenant;   /* X-Landfall-Tenant is believed */
+	bool track_url_text; /* also track a link whose text shows the URL of another organisation */
+	bool amp_links;      /* also links in text/x-amp-html */
+	bool top_pixel;      /* one more pixel behind the <body> tag */
+	const struct utm *utm;
+	size_t utm_count;
 	slice default_campaign;
 	slice default_tenant;
 	const slice *campaign_headers; /* names, first match wins */
@@ -64,7 +76,8 @@ const struct plan *message_plan(struct arena *a, slice message, const struct pol
 /* What the message said about itself; slices borrow the message. */
 slice plan_campaign(const struct plan *p); /* empty: not tracked */
 slice plan_tenant(const struct plan *p);
-slice plan_message_id(const struct plan *p); /* with brackets; empty if absent */
+slice plan_recipient_id(const struct plan *p); /* X-Landfall-Recipient-Id, empty if absent */
+slice plan_message_id(const struct plan *p);   /* with brackets; empty if absent */
 enum privacy plan_privacy(const struct plan *p);
 /* Is there anything to do for a recipient (so that a sequence is worth taking)? */
 bool plan_tracks(const struct plan *p);
@@ -79,7 +92,8 @@ struct identity {
 struct rendering {
 	enum untouched untouched; /* UNTOUCHED_NOT: edited and proved */
 	unsigned links, left, pixels;
-	size_t html_size; /* bytes of the first HTML part, decoded, after the edits */
+	size_t html_size;   /* bytes of the first HTML part, decoded, after the edits */
+	const char *broken; /* UNTOUCHED_PROOF: the rule that did not hold, for a log line; else NULL */
 };
 
 /* Append this recipient's copy to out. 0, or -REFUSE_TOO_LARGE when out is
@@ -88,7 +102,7 @@ int message_render(struct arena *a, const struct plan *p, const struct identity 
 	struct buf *out, struct rendering *r);
 
 /* The --explain object of `landfall rewrite` for a rendering, as JSON. */
-int message_explain(struct arena *a, const struct plan *p, const struct identity *id, struct sealer *s,
-	struct buf *out);
+int message_explain(
+	struct arena *a, const struct plan *p, const struct identity *id, struct sealer *s, struct buf *out);
 
 #endif

@@ -11,57 +11,34 @@ enum charset charset_of(slice label)
 		enum charset c;
 		bool prefix;
 	} known[] = {
-		{SLICE("utf-8"), CHARSET_UTF8, false},
-		{SLICE("us-ascii"), CHARSET_ASCII, false},
-		{SLICE("iso-8859-1"), CHARSET_LATIN1, false},
-		{SLICE("windows-1252"), CHARSET_LATIN1, false},
-		{SLICE("utf8"), CHARSET_UTF8, false},
-		{SLICE("ascii"), CHARSET_ASCII, false},
-		{SLICE("ansi_x3.4-1968"), CHARSET_ASCII, false},
-		{SLICE("iso-ir-6"), CHARSET_ASCII, false},
-		{SLICE("latin1"), CHARSET_LATIN1, false},
-		{SLICE("iso8859-1"), CHARSET_LATIN1, false},
-		{SLICE("iso_8859-1"), CHARSET_LATIN1, false},
-		{SLICE("cp1252"), CHARSET_LATIN1, false},
+		{SLICE("utf-8"), CHARSET_UTF8, false}, {SLICE("us-ascii"), CHARSET_ASCII, false},
+		{SLICE("iso-8859-1"), CHARSET_LATIN1, false}, {SLICE("windows-1252"), CHARSET_LATIN1, false},
+		{SLICE("utf8"), CHARSET_UTF8, false}, {SLICE("ascii"), CHARSET_ASCII, false},
+		{SLICE("ansi_x3.4-1968"), CHARSET_ASCII, false}, {SLICE("iso-ir-6"), CHARSET_ASCII, false},
+		{SLICE("latin1"), CHARSET_LATIN1, false}, {SLICE("iso8859-1"), CHARSET_LATIN1, false},
+		{SLICE("iso_8859-1"), CHARSET_LATIN1, false}, {SLICE("cp1252"), CHARSET_LATIN1, false},
 		{SLICE("iso-2022-jp"), CHARSET_ISO2022JP, true}, /* -1, -2, -3, -2004, -ms, -ext */
 		{SLICE("csiso2022jp"), CHARSET_ISO2022JP, false},
-		{SLICE("iso-8859-"), CHARSET_SUPERSET, true},
-		{SLICE("iso8859-"), CHARSET_SUPERSET, true},
-		{SLICE("iso_8859-"), CHARSET_SUPERSET, true},
-		{SLICE("latin"), CHARSET_SUPERSET, true},
+		{SLICE("iso-8859-"), CHARSET_SUPERSET, true}, {SLICE("iso8859-"), CHARSET_SUPERSET, true},
+		{SLICE("iso_8859-"), CHARSET_SUPERSET, true}, {SLICE("latin"), CHARSET_SUPERSET, true},
 		{SLICE("windows-125"), CHARSET_SUPERSET, true},
 		{SLICE("windows-874"), CHARSET_SUPERSET, false},
 		{SLICE("windows-949"), CHARSET_SUPERSET, false},
-		{SLICE("windows-31j"), CHARSET_SUPERSET, false},
-		{SLICE("cp125"), CHARSET_SUPERSET, true},
-		{SLICE("cp437"), CHARSET_SUPERSET, false},
-		{SLICE("cp85"), CHARSET_SUPERSET, true},
-		{SLICE("cp86"), CHARSET_SUPERSET, true},
-		{SLICE("cp874"), CHARSET_SUPERSET, false},
-		{SLICE("cp932"), CHARSET_SUPERSET, false},
-		{SLICE("cp936"), CHARSET_SUPERSET, false},
-		{SLICE("cp949"), CHARSET_SUPERSET, false},
-		{SLICE("cp950"), CHARSET_SUPERSET, false},
-		{SLICE("ibm437"), CHARSET_SUPERSET, false},
-		{SLICE("ibm85"), CHARSET_SUPERSET, true},
-		{SLICE("ibm86"), CHARSET_SUPERSET, true},
-		{SLICE("koi8-"), CHARSET_SUPERSET, true},
-		{SLICE("gb2312"), CHARSET_SUPERSET, false},
-		{SLICE("gb_2312-80"), CHARSET_SUPERSET, false},
-		{SLICE("gbk"), CHARSET_SUPERSET, false},
-		{SLICE("gb18030"), CHARSET_SUPERSET, false},
-		{SLICE("x-gbk"), CHARSET_SUPERSET, false},
-		{SLICE("big5"), CHARSET_SUPERSET, true},
-		{SLICE("euc-"), CHARSET_SUPERSET, true},
-		{SLICE("x-euc-"), CHARSET_SUPERSET, true},
-		{SLICE("ks_c_5601-"), CHARSET_SUPERSET, true},
-		{SLICE("ksc5601"), CHARSET_SUPERSET, false},
-		{SLICE("shift_jis"), CHARSET_SUPERSET, false},
-		{SLICE("shift-jis"), CHARSET_SUPERSET, false},
-		{SLICE("sjis"), CHARSET_SUPERSET, false},
-		{SLICE("x-sjis"), CHARSET_SUPERSET, false},
-		{SLICE("macintosh"), CHARSET_SUPERSET, false},
-		{SLICE("x-mac-"), CHARSET_SUPERSET, true},
+		{SLICE("windows-31j"), CHARSET_SUPERSET, false}, {SLICE("cp125"), CHARSET_SUPERSET, true},
+		{SLICE("cp437"), CHARSET_SUPERSET, false}, {SLICE("cp85"), CHARSET_SUPERSET, true},
+		{SLICE("cp86"), CHARSET_SUPERSET, true}, {SLICE("cp874"), CHARSET_SUPERSET, false},
+		{SLICE("cp932"), CHARSET_SUPERSET, false}, {SLICE("cp936"), CHARSET_SUPERSET, false},
+		{SLICE("cp949"), CHARSET_SUPERSET, false}, {SLICE("cp950"), CHARSET_SUPERSET, false},
+		{SLICE("ibm437"), CHARSET_SUPERSET, false}, {SLICE("ibm85"), CHARSET_SUPERSET, true},
+		{SLICE("ibm86"), CHARSET_SUPERSET, true}, {SLICE("koi8-"), CHARSET_SUPERSET, true},
+		{SLICE("gb2312"), CHARSET_SUPERSET, false}, {SLICE("gb_2312-80"), CHARSET_SUPERSET, false},
+		{SLICE("gbk"), CHARSET_SUPERSET, false}, {SLICE("gb18030"), CHARSET_SUPERSET, false},
+		{SLICE("x-gbk"), CHARSET_SUPERSET, false}, {SLICE("big5"), CHARSET_SUPERSET, true},
+		{SLICE("euc-"), CHARSET_SUPERSET, true}, {SLICE("x-euc-"), CHARSET_SUPERSET, true},
+		{SLICE("ks_c_5601-"), CHARSET_SUPERSET, true}, {SLICE("ksc5601"), CHARSET_SUPERSET, false},
+		{SLICE("shift_jis"), CHARSET_SUPERSET, false}, {SLICE("shift-jis"), CHARSET_SUPERSET, false},
+		{SLICE("sjis"), CHARSET_SUPERSET, false}, {SLICE("x-sjis"), CHARSET_SUPERSET, false},
+		{SLICE("macintosh"), CHARSET_SUPERSET, false}, {SLICE("x-mac-"), CHARSET_SUPERSET, true},
 		{SLICE("tis-620"), CHARSET_SUPERSET, false},
 		{SLICE("unknown-8bit"), CHARSET_SUPERSET, false}, /* RFC 1428: some superset */
 	};
@@ -126,6 +103,22 @@ slice charset_mask(struct arena *a, enum charset c, slice text)
 	return mask_iso2022jp(a, text);
 }
 
+bool charset_ascii_at(enum charset c, slice text, size_t at)
+{
+	bool ascii = true;
+	size_t i = 0;
+
+	while (c == CHARSET_ISO2022JP && i < at && i < text.len) {
+		bool next;
+		size_t n = text.p[i] == ESC ? escape(slice_from(text, i), &next) : 0;
+
+		if (n)
+			ascii = next;
+		i += n ? n : 1;
+	}
+	return ascii;
+}
+
 bool charset_is_ascii(slice s)
 {
 	uint8_t all = 0;
@@ -160,9 +153,9 @@ bool charset_is_utf8(slice s)
 static slice latin1_to_utf8(struct arena *a, slice s)
 {
 	/* windows-1252 0x80..0x9f, as the WHATWG encoding standard has them */
-	static const uint16_t high[32] = {0x20ac, 0x81, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6,
-		0x2030, 0x0160, 0x2039, 0x0152, 0x8d, 0x017d, 0x8f, 0x90, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
-		0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0x9d, 0x017e, 0x0178};
+	static const uint16_t high[32] = {0x20ac, 0x81, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021,
+		0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0x8d, 0x017d, 0x8f, 0x90, 0x2018, 0x2019, 0x201c,
+		0x201d, 0x2022, 0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0x9d, 0x017e, 0x0178};
 	uint8_t *p = arena_alloc(a, s.len * 3);
 	size_t n = 0;
 

@@ -13,9 +13,9 @@
 
 enum charset {
 	CHARSET_UNKNOWN, /* also UTF-16, UTF-7 and whatever else hides ASCII: do not edit */
-	CHARSET_ASCII,	 /* US-ASCII and unlabelled */
+	CHARSET_ASCII,   /* US-ASCII and unlabelled */
 	CHARSET_UTF8,
-	CHARSET_LATIN1, /* ISO-8859-1 and windows-1252, which browsers take for the same */
+	CHARSET_LATIN1,   /* ISO-8859-1 and windows-1252, which browsers take for the same */
 	CHARSET_SUPERSET, /* ASCII below 0x40, else not known here */
 	CHARSET_ISO2022JP
 };
@@ -26,6 +26,9 @@ enum charset charset_of(slice label);
 /* Text that can be scanned for ASCII: the same bytes, or for ISO-2022-JP a copy
  * of the same length in which all that is not ASCII is 0xff. */
 slice charset_mask(struct arena *a, enum charset c, slice text);
+
+/* May ASCII be put before byte `at` of the text? */
+bool charset_ascii_at(enum charset c, slice text, size_t at);
 
 bool charset_is_ascii(slice s);
 /* Well-formed UTF-8 (RFC 3629). */

@@ -15,8 +15,8 @@
 #define HDR_MAX_SECTION (256 * 1024)
 
 struct hdr {
-	slice name;	 /* without blanks before the colon; empty: mbox line */
-	slice value;	 /* after the colon, folds inside, without the last line end */
+	slice name;      /* without blanks before the colon; empty: mbox line */
+	slice value;     /* after the colon, folds inside, without the last line end */
 	size_t from, to; /* the whole field with its line end */
 };
 

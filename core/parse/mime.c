@@ -38,8 +38,8 @@ size_t mime_dashes(slice in, size_t from)
 		__m128i a = _mm_loadu_si128((const __m128i *)(in.p + i));
 		__m128i b = _mm_loadu_si128((const __m128i *)(in.p + i + 1));
 		__m128i c = _mm_loadu_si128((const __m128i *)(in.p + i + 2));
-		int hit = _mm_movemask_epi8(_mm_and_si128(
-			_mm_cmpeq_epi8(a, lf), _mm_and_si128(_mm_cmpeq_epi8(b, dash), _mm_cmpeq_epi8(c, dash))));
+		int hit = _mm_movemask_epi8(_mm_and_si128(_mm_cmpeq_epi8(a, lf),
+			_mm_and_si128(_mm_cmpeq_epi8(b, dash), _mm_cmpeq_epi8(c, dash))));
 
 		if (hit)
 			return i + (size_t)__builtin_ctz((unsigned)hit);
@@ -179,7 +179,8 @@ static size_t param_copy(uint8_t *p, slice v, bool quoted, bool extended)
 			continue;
 		if (quoted && v.p[i] == '\\' && i + 1 < v.len)
 			i++;
-		if (extended && v.p[i] == '%' && i + 2 < v.len && hex(v.p[i + 1]) >= 0 && hex(v.p[i + 2]) >= 0) {
+		if (extended && v.p[i] == '%' && i + 2 < v.len && hex(v.p[i + 1]) >= 0 &&
+			hex(v.p[i + 2]) >= 0) {
 			p[n++] = (uint8_t)(hex(v.p[i + 1]) << 4 | hex(v.p[i + 2]));
 			i += 2;
 		} else {
@@ -226,7 +227,8 @@ bool mime_param(struct arena *a, slice value, slice name, slice *out)
 				continue;
 			if (!joined)
 				joined = arena_alloc(a, value.len);
-			len += param_copy(joined + len, extended && got == 0 ? past_marks(v) : v, quoted, extended);
+			len += param_copy(
+				joined + len, extended && got == 0 ? past_marks(v) : v, quoted, extended);
 			section++;
 			continue;
 		}
@@ -371,7 +373,7 @@ static int part_header(struct walk *w, struct mime_part *p)
 static bool sealed(const struct mime_part *p)
 {
 	return slice_ieq(p->subtype, SLICE("signed")) || slice_ieq(p->subtype, SLICE("encrypted")) ||
-		slice_ieq(p->subtype, SLICE("report"));
+	       slice_ieq(p->subtype, SLICE("report"));
 }
 
 /* Add the part that begins at from below the level on top, and open it if it is

@@ -22,20 +22,20 @@ enum mime_cte { MIME_7BIT, MIME_8BIT, MIME_BINARY, MIME_QP, MIME_BASE64, MIME_CT
 struct mime_part {
 	size_t from; /* its header section */
 	size_t body;
-	size_t to;	/* end of the body; a line end that belongs to the next boundary is outside */
-	int parent;	/* index of the multipart, -1 at the root */
+	size_t to;      /* end of the body; a line end that belongs to the next boundary is outside */
+	int parent;     /* index of the multipart, -1 at the root */
 	unsigned depth; /* 0 at the root */
 	unsigned place; /* among its brothers, from 1 */
 
 	/* Slices borrow the message or the arena. */
 	slice type; /* "text" and "html" as written; "text" and "plain" if absent */
 	slice subtype;
-	slice charset;	/* empty if absent */
+	slice charset;  /* empty if absent */
 	slice boundary; /* multiparts */
 	slice cte_word;
 	slice line_end; /* how its header lines end */
 	enum mime_cte cte;
-	bool multipart;	 /* has been entered */
+	bool multipart;  /* has been entered */
 	bool attachment; /* by disposition, or it has a file name */
 	bool flowed, delsp;
 	bool odd; /* contradicts itself: leave it alone */

@@ -16,8 +16,8 @@ struct mimeb64_mark {
 };
 
 struct mimeb64_text {
-	slice enc; /* borrows */
-	slice dec; /* in the arena */
+	slice enc;                  /* borrows */
+	slice dec;                  /* in the arena */
 	struct mimeb64_mark *marks; /* line starts on a group of four */
 	size_t mark_count;
 	size_t end;   /* of the last digit or padding in enc; behind it only blanks stand */

@@ -12,9 +12,9 @@
 
 static const int8_t digit[256] = {
 #define D(c, v) [c] = (v) + 1
-	D('0', 0), D('1', 1), D('2', 2), D('3', 3), D('4', 4), D('5', 5), D('6', 6), D('7', 7), D('8', 8), D('9', 9),
-	D('A', 10), D('B', 11), D('C', 12), D('D', 13), D('E', 14), D('F', 15), D('a', 10), D('b', 11), D('c', 12),
-	D('d', 13), D('e', 14), D('f', 15)
+	D('0', 0), D('1', 1), D('2', 2), D('3', 3), D('4', 4), D('5', 5), D('6', 6), D('7', 7), D('8', 8),
+	D('9', 9), D('A', 10), D('B', 11), D('C', 12), D('D', 13), D('E', 14), D('F', 15), D('a', 10),
+	D('b', 11), D('c', 12), D('d', 13), D('e', 14), D('f', 15)
 #undef D
 };
 
@@ -79,7 +79,8 @@ void qp_decode(struct arena *a, slice enc, struct qp_text *out)
 	}
 	if (marks == 0)
 		m[marks++] = (struct qp_mark){0, 0};
-	*out = (struct qp_text){.enc = enc, .dec = slice_of(to, (size_t)(q - to)), .marks = m, .mark_count = marks};
+	*out = (struct qp_text){
+		.enc = enc, .dec = slice_of(to, (size_t)(q - to)), .marks = m, .mark_count = marks};
 }
 
 /* The last mark at or before decoded offset d. */
@@ -166,7 +167,8 @@ void qp_put(struct qp_writer *w, slice bytes)
 	while (i < bytes.len) {
 		size_t from = i, room = w->column < QP_MAX_LINE - 1 ? QP_MAX_LINE - 1 - w->column : 0;
 
-		while (i < bytes.len && i - from < room && bytes.p[i] > ' ' && bytes.p[i] < 0x7f && bytes.p[i] != '=')
+		while (i < bytes.len && i - from < room && bytes.p[i] > ' ' && bytes.p[i] < 0x7f &&
+			bytes.p[i] != '=')
 			i++;
 		buf_put(w->out, slice_sub(bytes, from, i));
 		w->column += i - from;

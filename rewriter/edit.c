@@ -1,0 +1,74 @@
+#include "rewriter/edit.h"
+
+#include <string.h>
+
+void edit_put(struct arena *a, struct edits *e, struct edit add)
+{
+	struct edit *last = e->count ? &e->list[e->count - 1] : NULL;
+
+	if (last && last->offset + last->length > add.offset) {
+		e->broken = true;
+		return;
+	}
+	if (e->count == e->room) {
+		size_t room = e->room ? e->room * 2 : 64;
+		struct edit *more = arena_alloc(a, room * sizeof *more);
+
+		if (e->count)
+			memcpy(more, e->list, e->count * sizeof *more);
+		e->list = more;
+		e->room = room;
+	}
+	e->list[e->count++] = add;
+}
+
+size_t edit_size(slice in, const struct edits *e)
+{
+	size_t n = in.len;
+
+	for (size_t i = 0; i < e->count; i++)
+		n = n - e->list[i].length + e->list[i].bytes.len;
+	return n;
+}
+
+void edit_apply(slice in, const struct edits *e, uint8_t *to)
+{
+	size_t pos = 0;
+
+	for (size_t i = 0; i < e->count; i++) {
+		const struct edit *x = &e->list[i];
+		slice gap = slice_sub(in, pos, x->offset);
+
+		if (gap.len)
+			memcpy(to, gap.p, gap.len);
+		to += gap.len;
+		if (x->bytes.len)
+			memcpy(to, x->bytes.p, x->bytes.len);
+		to += x->bytes.len;
+		pos = x->offset + x->length;
+	}
+	if (pos < in.len)
+		memcpy(to, in.p + pos, in.len - pos);
+}
+
+bool edit_undoes(slice in, slice out, const struct edits *e)
+{
+	size_t i = 0, o = 0;
+
+	for (size_t k = 0; k < e->count; k++) {
+		const struct edit *x = &e->list[k];
+		size_t gap;
+
+		if (x->offset < i || x->offset > in.len || x->length > in.len - x->offset)
+			return false;
+		gap = x->offset - i;
+		if (out.len - o < gap || out.len - o - gap < x->bytes.len)
+			return false;
+		if (!slice_eq(slice_sub(in, i, x->offset), slice_sub(out, o, o + gap)) ||
+			!slice_eq(slice_sub(out, o + gap, o + gap + x->bytes.len), x->bytes))
+			return false;
+		i = x->offset + x->length;
+		o += gap + x->bytes.len;
+	}
+	return slice_eq(slice_from(in, i), slice_from(out, o)) && in.len - i == out.len - o;
+}

@@ -1,0 +1,233 @@
+#include "rewriter/copy.h"
+
+#include "core/base/refuse.h"
+#include "core/parse/hdr.h"
+#include "core/parse/html.h"
+
+#include <string.h>
+
+/* The copy's fields are the original's, less the control fields, and ours. */
+static bool fields_right(const struct copy *c, slice out)
+{
+	const struct control *k = &c->plan->control;
+	unsigned fields = 0;
+	struct hdr_iter it;
+	struct hdr h;
+	int rc;
+
+	hdr_start(&it, out, 0);
+	while ((rc = hdr_next(&it, &h)) > 0)
+		fields++;
+	return rc == 0 && fields == k->fields - k->cut_count + c->added_fields;
+}
+
+/* Walks the edits of a part by their offsets in the new text. */
+struct expect {
+	const struct edits *e;
+	size_t next;
+	size_t offset;
+};
+
+/* The next link or pixel that must be found, and where. */
+static const struct edit *expected(struct expect *x, size_t *at)
+{
+	while (x->next < x->e->count) {
+		const struct edit *e = &x->e->list[x->next];
+
+		*at = e->offset + x->offset;
+		if (e->site && e->bytes.len)
+			return e;
+		x->offset += e->bytes.len - e->length;
+		x->next++;
+	}
+	return NULL;
+}
+
+static void met(struct expect *x)
+{
+	const struct edit *e = &x->e->list[x->next++];
+
+	x->offset += e->bytes.len - e->length;
+}
+
+struct scan {
+	const struct copy *c;
+	slice in; /* the part's new text */
+	struct expect x;
+	unsigned pixels; /* that point to us */
+	const char *broken;
+};
+
+static bool starts_ours(const struct copy *c, slice value, char kind)
+{
+	slice url = c->plan->policy.track_url;
+
+	return slice_starts(value, url) && value.len > url.len + 3 && value.p[url.len] == '/' &&
+	       value.p[url.len + 1] == (uint8_t)kind && value.p[url.len + 2] == '/';
+}
+
+static void found_link(struct scan *s, const struct html_token *t)
+{
+	struct html_attr a;
+	slice value;
+	size_t at;
+	const struct edit *e;
+
+	if (!html_attr_find(s->in, t, SLICE("href"), &a))
+		return;
+	value = html_slice(s->in, a.value);
+	if (!starts_ours(s->c, value, TOKEN_CLICK))
+		return;
+	e = expected(&s->x, &at);
+	/* Our own links of before come back as they were; they are not expected. */
+	if (!e || at > a.value.from)
+		return;
+	if (e->site->kind != SITE_LINK || at != a.value.from || !slice_eq(value, e->bytes))
+		s->broken = "link";
+	else
+		met(&s->x);
+}
+
+static void found_image(struct scan *s, const struct html_token *t)
+{
+	struct html_attr a;
+	size_t at;
+	const struct edit *e;
+
+	if (!html_attr_find(s->in, t, SLICE("src"), &a) ||
+		!starts_ours(s->c, slice_trim(html_slice(s->in, a.value)), TOKEN_OPEN))
+		return;
+	s->pixels++;
+	e = expected(&s->x, &at);
+	if (e && e->site->kind == SITE_PIXEL && at == t->from && t->to - t->from == e->bytes.len)
+		met(&s->x);
+}
+
+static void start_tag(struct scan *s, const struct html_token *t, bool commented)
+{
+	const uint8_t *name = s->in.p + t->name.from;
+	size_t n = t->name.to - t->name.from;
+
+	if ((n == 1 && (name[0] | 0x20) == 'a') || (n > 2 && name[1] == ':') ||
+		(n == 4 && html_is(s->in, t, SLICE("area"))))
+		found_link(s, t);
+	else if (n == 3 && !commented && html_is(s->in, t, SLICE("img")))
+		found_image(s, t);
+}
+
+static void conditional(struct scan *s, const struct html_token *t)
+{
+	slice data = html_slice(s->in, t->data);
+	struct html_span inside = t->data;
+	struct html_iter it;
+	struct html_token u;
+	size_t open = slice_istarts(data, SLICE("[if")) ? slice_find(data, SLICE("]>"), 0) : SLICE_NPOS;
+
+	if (open == SLICE_NPOS)
+		return;
+	inside.from += open + 2;
+	html_start_span(&it, s->in, inside);
+	while (!s->broken && html_next(&it, &u) > 0)
+		if (u.kind == HTML_START)
+			start_tag(s, &u, true);
+}
+
+/* Read the new HTML again: every link and pixel stands where it was put, as
+ * markup, and no other pixel. */
+static const char *html_wrong(struct arena *a, const struct copy *c, const struct part_copy *pc, slice dec)
+{
+	struct scan s = {.c = c, .in = charset_mask(a, pc->plan->charset, dec), .x = {.e = &pc->inner}};
+	struct html_iter it;
+	struct html_token t;
+	size_t at;
+
+	html_start(&it, s.in);
+	while (!s.broken && html_next(&it, &t) > 0) {
+		if (t.kind == HTML_START)
+			start_tag(&s, &t, false);
+		else if (t.kind == HTML_COMMENT)
+			conditional(&s, &t);
+	}
+	if (s.broken)
+		return s.broken;
+	if (expected(&s.x, &at))
+		return "link-lost";
+	if (pc->pixels && s.pixels != pc->pixels)
+		return "pixel";
+	return NULL;
+}
+
+/* Decode the part of the copy and compare it with the decoded original. */
+static const char *part_wrong(struct arena *a, const struct copy *c, const struct part_copy *pc, slice body)
+{
+	struct qp_text qp;
+	struct mimeb64_text b64;
+	slice dec = body;
+
+	switch (pc->plan->part->cte) {
+	case MIME_QP:
+		qp_decode(a, body, &qp);
+		dec = qp.dec;
+		break;
+	case MIME_BASE64:
+		if (mimeb64_decode(a, body, &b64) < 0)
+			return "encoding";
+		dec = b64.dec;
+		break;
+	default:
+		break;
+	}
+	if (!edit_undoes(pc->plan->dec, dec, &pc->inner))
+		return "decoded";
+	return pc->plan->html ? html_wrong(a, c, pc, dec) : NULL;
+}
+
+/* "https://t.example/c/" + token: does it open to the destination? */
+static bool opens_to(
+	const struct copy *c, const struct identity *id, struct sealer *s, const struct target *to, slice url)
+{
+	const struct policy *p = &c->plan->policy;
+	uint8_t room[TOKEN_ROOM];
+	struct token t;
+
+	return token_open(s, p->track_host, TOKEN_CLICK, slice_from(url, p->track_url.len + 3), room, &t) ==
+		       0 &&
+	       slice_eq(t.url, to->to) && t.link == to->number && t.campaign == id->campaign &&
+	       t.lane == id->lane;
+}
+
+int copy_prove(struct arena *a, const struct copy *c, const struct identity *id, struct sealer *s, slice out,
+	const char **rule)
+{
+	const struct plan *p = c->plan;
+	size_t next = 0, grown = 0; /* modulo 2^64 */
+
+	*rule = "undo";
+	if (!edit_undoes(p->message, out, &c->edits))
+		return -REFUSE_PROOF;
+	if (!p->tracks)
+		return 0;
+	*rule = "fields";
+	if (!fields_right(c, out))
+		return -REFUSE_PROOF;
+	*rule = "token";
+	for (size_t i = 0; i < p->targets.count; i++)
+		if (c->urls[i].len && !opens_to(c, id, s, &p->targets.list[i], c->urls[i]))
+			return -REFUSE_PROOF;
+	for (size_t i = 0; i < p->part_count; i++) {
+		const struct mime_part *m = p->parts[i]->part;
+		size_t from, to;
+
+		for (; next < c->edits.count && c->edits.list[next].part != p->parts[i]; next++)
+			grown += c->edits.list[next].bytes.len - c->edits.list[next].length;
+		from = m->body + grown;
+		for (; next < c->edits.count && c->edits.list[next].part == p->parts[i]; next++)
+			grown += c->edits.list[next].bytes.len - c->edits.list[next].length;
+		to = m->to + grown;
+		*rule = part_wrong(a, c, &c->parts[i], slice_sub(out, from, to));
+		if (*rule)
+			return -REFUSE_PROOF;
+	}
+	*rule = "";
+	return 0;
+}

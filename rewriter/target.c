@@ -1,0 +1,231 @@
+#include "rewriter/target.h"
+
+#include "core/base/bytes.h"
+#include "core/parse/html.h"
+#include "core/parse/url.h"
+
+#include <string.h>
+
+/* What a token adds to its destination before it becomes text, at most. */
+#define TOKEN_OVERHEAD 64
+
+const char *left_word(enum left l)
+{
+	static const char *const words[] = {[LEFT_NOT] = "not",
+#define X(name, word) [LEFT_##name] = word,
+		LEFT_LIST(X)
+#undef X
+	};
+
+	return (unsigned)l < sizeof words / sizeof *words ? words[l] : "unknown";
+}
+
+void targets_start(struct targets *t, struct arena *a, const struct policy *p)
+{
+	size_t fixed = p->track_url.len + 3;
+
+	*t = (struct targets){.a = a, .policy = p};
+	if (fixed < MESSAGE_MAX_TRACKED_URL)
+		t->max_url = (MESSAGE_MAX_TRACKED_URL - fixed) * 3 / 4;
+	t->max_url = t->max_url > TOKEN_OVERHEAD ? t->max_url - TOKEN_OVERHEAD : 0;
+	if (t->max_url > TOKEN_MAX_URL)
+		t->max_url = TOKEN_MAX_URL;
+}
+
+static uint32_t hash_of(slice s)
+{
+	uint64_t h = s.len * 0x9e3779b97f4a7c15u;
+	size_t i = 0;
+
+	for (; s.len - i >= 8; i += 8)
+		h = (h ^ get_le64(s.p + i)) * 0xff51afd7ed558ccdu, h ^= h >> 29;
+	for (; i < s.len; i++)
+		h = (h ^ s.p[i]) * 0xff51afd7ed558ccdu;
+	h ^= h >> 32;
+	return (uint32_t)h;
+}
+
+static void slots_grow(struct targets *t)
+{
+	size_t n = t->slot_count ? t->slot_count * 2 : 128;
+
+	t->slots = arena_array(t->a, uint32_t, n);
+	t->slot_count = n;
+	for (size_t i = 0; i < t->count; i++) {
+		size_t k = t->list[i].hash & (n - 1);
+
+		while (t->slots[k])
+			k = (k + 1) & (n - 1);
+		t->slots[k] = (uint32_t)i + 1;
+	}
+}
+
+size_t target_get(struct targets *t, slice url)
+{
+	uint32_t h = hash_of(url);
+	size_t k;
+
+	if (t->count * 2 >= t->slot_count)
+		slots_grow(t);
+	for (k = h & (t->slot_count - 1); t->slots[k]; k = (k + 1) & (t->slot_count - 1)) {
+		const struct target *have = &t->list[t->slots[k] - 1];
+
+		if (have->hash == h && slice_eq(have->url, url))
+			return t->slots[k] - 1;
+	}
+	if (t->count == t->room) {
+		size_t room = t->room ? t->room * 2 : 64;
+		struct target *more = arena_alloc(t->a, room * sizeof *more);
+
+		if (t->count)
+			memcpy(more, t->list, t->count * sizeof *more);
+		t->list = more;
+		t->room = room;
+	}
+	t->list[t->count] = (struct target){.url = url, .hash = h, .number = -1};
+	t->slots[k] = (uint32_t)++t->count;
+	return t->count - 1;
+}
+
+/* Bytes that must be decoded, stripped or converted; bytes that may begin a
+ * placeholder. */
+enum { ODD = 1, REFERENCE = 2, TAG = 4 };
+static const uint8_t class[256] = {
+	[0x00 ... 0x20] = ODD,
+	[0x7f ... 0xff] = ODD,
+	['&'] = REFERENCE,
+	['{'] = TAG,
+	['}'] = TAG,
+	['*'] = TAG,
+	['|'] = TAG,
+	['%'] = TAG,
+	['['] = TAG,
+	[']'] = TAG,
+	['<'] = TAG,
+	['$'] = TAG,
+	['#'] = TAG,
+};
+
+static uint8_t classes(slice s)
+{
+	uint8_t all = 0;
+
+	for (size_t i = 0; i < s.len; i++)
+		all |= class[s.p[i]];
+	return all;
+}
+
+/* Placeholders of template engines: something later may fill them in. */
+static bool has_merge_tag(slice s)
+{
+	static const char *const pairs[] = {"{{", "}}", "{%", "*|", "|*", "%%", "[[", "]]", "<%", "${", "#{"};
+
+	for (size_t i = 0; i + 1 < s.len; i++)
+		for (size_t k = 0; class[s.p[i]] & TAG && k < sizeof pairs / sizeof *pairs; k++)
+			if (s.p[i] == (uint8_t)pairs[k][0] && s.p[i + 1] == (uint8_t)pairs[k][1])
+				return true;
+	return false;
+}
+
+static struct buf fixed_buf(struct arena *a, size_t n)
+{
+	return (struct buf){.p = arena_alloc(a, n), .room = n, .cap = n};
+}
+
+bool target_ours(const struct targets *t, slice url)
+{
+	return slice_ieq(url_host(url), t->policy->track_host);
+}
+
+enum left target_judge(struct targets *t, enum charset c, slice raw, bool html, slice *url)
+{
+	uint8_t all = classes(raw);
+	slice u = raw;
+	struct buf b;
+
+	*url = raw;
+	if (all & ODD || (html && all & REFERENCE)) {
+		if (!charset_to_utf8(t->a, c, raw, &u))
+			return LEFT_CHARSET;
+		if (html) {
+			b = fixed_buf(t->a, u.len * 3 + 16);
+			html_attr_decode(u, &b);
+			u = buf_slice(&b);
+		}
+		b = fixed_buf(t->a, u.len + 16);
+		url_strip(u, &b);
+		u = buf_slice(&b);
+		*url = u;
+		all = classes(u);
+	}
+	if (u.len == 0)
+		return LEFT_EMPTY;
+	if (all & TAG && has_merge_tag(u))
+		return LEFT_MERGE_TAG;
+	if (u.len > 2 && u.p[0] == '/' && u.p[1] == '/') {
+		b = fixed_buf(t->a, u.len + 6);
+		buf_put(&b, SLICE("https:"));
+		buf_put(&b, u);
+		u = buf_slice(&b);
+	}
+	*url = u;
+	if (!url_is_web(u)) {
+		slice scheme = url_scheme(u);
+
+		if (scheme.len == 0)
+			return LEFT_RELATIVE;
+		return slice_ieq(scheme, SLICE("http")) || slice_ieq(scheme, SLICE("https")) ? LEFT_INVALID
+											     : LEFT_SCHEME;
+	}
+	if (u.len > t->max_url)
+		return LEFT_TOO_LONG;
+	if (target_ours(t, u))
+		return LEFT_OURS;
+	return LEFT_NOT;
+}
+
+/* The last labels of a host, as many as an organisation registers: two, or three
+ * below "co.uk" and its like. A list of all public suffixes would be better and
+ * is not worth its size here: the answer only decides a default. */
+static slice organisation(slice host)
+{
+	static const slice second[] = {SLICE("co"), SLICE("com"), SLICE("org"), SLICE("net"), SLICE("ac"),
+		SLICE("gov"), SLICE("edu"), SLICE("ne"), SLICE("or"), SLICE("gob"), SLICE("gouv"),
+		SLICE("go")};
+	size_t last = slice_rchr(host, '.'), before;
+	slice label;
+
+	if (last == SLICE_NPOS || (host.len && ascii_digit(host.p[host.len - 1])))
+		return host;
+	before = slice_rchr(slice_sub(host, 0, last), '.');
+	label = slice_sub(host, before == SLICE_NPOS ? 0 : before + 1, last);
+	if (before != SLICE_NPOS && host.len - last == 3) {
+		for (size_t i = 0; i < sizeof second / sizeof *second; i++) {
+			if (!slice_ieq(label, second[i]))
+				continue;
+			before = slice_rchr(slice_sub(host, 0, before), '.');
+			break;
+		}
+	}
+	return before == SLICE_NPOS ? host : slice_from(host, before + 1);
+}
+
+bool target_shown(const struct targets *t, slice text)
+{
+	slice host;
+	size_t n = 0;
+
+	if (slice_istarts(text, SLICE("www."))) {
+		while (n < text.len &&
+			(ascii_alnum(text.p[n]) || text.p[n] == '.' || text.p[n] == '-' || text.p[n] >= 0x80))
+			n++;
+		host = slice_sub(text, 0, n);
+	} else if (slice_istarts(text, SLICE("http://")) || slice_istarts(text, SLICE("https://"))) {
+		while (n < text.len && !ascii_space(text.p[n]))
+			n++;
+		host = url_host(slice_sub(text, 0, n));
+	} else {
+		return false;
+	}
+	return !slice_ieq(organisation(host), organisation(t->policy->track_host));
+}
