@@ -361,6 +361,11 @@ static enum untouched judge(const struct plan *p)
 		return UNTOUCHED_NOTHING_TO_DO;
 	if (p->control.signed_)
 		return UNTOUCHED_SIGNED;
+	/* A body that starts with a blank would become a fold of the field that is
+	 * put before it. */
+	if (p->control.end < p->message.len &&
+		(p->message.p[p->control.end] == ' ' || p->message.p[p->control.end] == '\t'))
+		return UNTOUCHED_MALFORMED;
 	return UNTOUCHED_NOT;
 }
 
