@@ -333,6 +333,65 @@ slice smtp_queue_id(slice text)
 	return SLICE_NONE;
 }
 
+bool smtp_size_decode(slice digits, uint64_t *out)
+{
+	uint64_t v = 0;
+
+	*out = 0;
+	if (digits.len == 0 || digits.len > 20)
+		return false;
+	for (size_t i = 0; i < digits.len; i++) {
+		if (!ascii_digit(digits.p[i]) || __builtin_mul_overflow(v, 10, &v) ||
+			__builtin_add_overflow(v, digits.p[i] - '0', &v))
+			return false;
+	}
+	*out = v;
+	return true;
+}
+
+static const struct {
+	unsigned flag;
+	const char *word;
+} offers[] = {
+#define O(name, bit, word) {bit, word},
+	SMTP_OFFER_LIST(O)
+#undef O
+};
+
+struct smtp_offer smtp_offer_decode(slice text)
+{
+	struct smtp_offer o = {0, 0};
+	size_t lf = slice_chr(text, '\n', 0);
+
+	/* The first line is the greeting. */
+	while (lf != SLICE_NPOS) {
+		size_t from = lf + 1, blank;
+		slice line;
+
+		lf = slice_chr(text, '\n', from);
+		line = slice_trim(slice_sub(text, from, lf));
+		blank = slice_chr(line, ' ', 0);
+		for (size_t i = 0; i < sizeof offers / sizeof *offers; i++)
+			if (slice_ieq(slice_sub(line, 0, blank), slice_str(offers[i].word)))
+				o.flags |= offers[i].flag;
+		if (blank != SLICE_NPOS && slice_istarts(line, SLICE("SIZE ")))
+			smtp_size_decode(slice_trim(slice_from(line, blank)), &o.size);
+	}
+	return o;
+}
+
+void smtp_offer_encode(const struct smtp_offer *o, slice host, struct buf *out)
+{
+	buf_put(out, host);
+	for (size_t i = 0; i < sizeof offers / sizeof *offers; i++) {
+		if (!(o->flags & offers[i].flag))
+			continue;
+		buf_printf(out, "\n%s", offers[i].word);
+		if (offers[i].flag == SMTP_OFFER_SIZE && o->size)
+			buf_printf(out, " %llu", (unsigned long long)o->size);
+	}
+}
+
 enum { DATA_LINE, DATA_TEXT, DATA_CR, DATA_DOT, DATA_DOT_CR, DATA_END };
 
 void smtp_data_init(struct smtp_data *d)

@@ -106,6 +106,32 @@ slice smtp_enhanced(int code, slice text);
  * "Queued (X)" (Haraka). Empty if none is known. text: of the reply. */
 slice smtp_queue_id(slice text);
 
+/* What a server offers in its reply to EHLO, as far as we make use of it. */
+#define SMTP_OFFER_LIST(O)                                                                                   \
+	O(PIPELINING, 1, "PIPELINING")	       /* RFC 2920 */                                                \
+	O(SIZE, 2, "SIZE")		       /* RFC 1870 */                                                \
+	O(8BITMIME, 4, "8BITMIME")	       /* RFC 6152 */                                                \
+	O(SMTPUTF8, 8, "SMTPUTF8")	       /* RFC 6531 */                                                \
+	O(ENHANCED, 16, "ENHANCEDSTATUSCODES") /* RFC 2034 */                                                \
+	O(DSN, 32, "DSN")		       /* RFC 3461 */
+
+enum smtp_offers {
+#define O(name, bit, word) SMTP_OFFER_##name = bit,
+	SMTP_OFFER_LIST(O)
+#undef O
+};
+
+struct smtp_offer {
+	unsigned flags; /* SMTP_OFFER_... */
+	uint64_t size;	/* largest message, 0: none named */
+};
+/* text: of the reply, as in struct smtp_reply. Keywords unknown are skipped. */
+struct smtp_offer smtp_offer_decode(slice text);
+/* Append the text of a reply to EHLO. */
+void smtp_offer_encode(const struct smtp_offer *o, slice host, struct buf *out);
+/* Digits only, at most 20 of them, no overflow. */
+bool smtp_size_decode(slice digits, uint64_t *out);
+
 /* Message data being read. */
 struct smtp_data {
 	int state;

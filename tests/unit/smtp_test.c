@@ -300,6 +300,39 @@ static void queue_ids(void **state)
 		test_slices_equal("queue id", smtp_queue_id(rows[i].text), rows[i].id);
 }
 
+static void offers(void **state)
+{
+	static const struct {
+		const char *name;
+		slice text;
+		unsigned flags;
+		uint64_t size;
+		slice again;
+	} rows[] = {
+		{"all", SLICE("mx\nPIPELINING\nSIZE 10240000\nVRFY\nSTARTTLS\nENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKING"),
+			63, 10240000, SLICE("h\nPIPELINING\nSIZE 10240000\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN")},
+		{"lower case", SLICE("mx\nsize 0\npipelining "), 3, 0, SLICE("h\nPIPELINING\nSIZE")},
+		{"none", SLICE("mx.example"), 0, 0, SLICE("h")},
+		{"a name is not an offer", SLICE("DSN"), 0, 0, SLICE("h")},
+		{"longer word", SLICE("mx\nDSNX\nSIZEX 4"), 0, 0, SLICE("h")},
+		{"size not a number", SLICE("mx\nSIZE 12k"), SMTP_OFFER_SIZE, 0, SLICE("h\nSIZE")},
+		{"size past 64 bits", SLICE("mx\nSIZE 18446744073709551616"), SMTP_OFFER_SIZE, 0, SLICE("h\nSIZE")},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct smtp_offer o = smtp_offer_decode(rows[i].text);
+		struct buf out;
+
+		test_numbers_equal(rows[i].name, o.flags, rows[i].flags);
+		test_numbers_equal(rows[i].name, (long long)o.size, (long long)rows[i].size);
+		buf_init(&out, 1000);
+		smtp_offer_encode(&o, SLICE("h"), &out);
+		test_slices_equal(rows[i].name, buf_slice(&out), rows[i].again);
+		buf_free(&out);
+	}
+}
+
 #define MAX_MESSAGE 24
 
 static const struct data_row {
@@ -435,6 +468,7 @@ int main(void)
 		cmocka_unit_test(reply_limits),
 		cmocka_unit_test(reply_text),
 		cmocka_unit_test(queue_ids),
+		cmocka_unit_test(offers),
 		cmocka_unit_test(data),
 		cmocka_unit_test(text_checks),
 		cmocka_unit_test(stuffing),

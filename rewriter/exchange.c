@@ -1,0 +1,214 @@
+#include "rewriter/exchange.h"
+
+#include "core/base/must.h"
+#include "core/base/refuse.h"
+
+#include <string.h>
+
+/* One group of commands and one piece of a body, all of it dots. */
+#define MAX_OUT (3 * EXCHANGE_PIECE)
+
+void exchange_init(struct exchange *x, slice host)
+{
+	*x = (struct exchange){.host = host};
+	buf_init(&x->out, MAX_OUT);
+	buf_init(&x->text, EXCHANGE_MAX_QUEUE * SMTP_MAX_PARAMS);
+	smtp_reply_init(&x->reply);
+}
+
+void exchange_free(struct exchange *x)
+{
+	buf_free(&x->out);
+	buf_free(&x->text);
+	smtp_reply_free(&x->reply);
+}
+
+void exchange_open(struct exchange *x)
+{
+	slice host = x->host;
+
+	exchange_free(x);
+	exchange_init(x, host);
+	x->waiting[x->waiting_count++] = EXCHANGE_GREETING;
+}
+
+static bool ends_group(enum exchange_step step)
+{
+	return step == EXCHANGE_GREETING || step == EXCHANGE_HELLO || step == EXCHANGE_DATA ||
+	       step == EXCHANGE_DOT || step == EXCHANGE_QUIT;
+}
+
+static bool may_send(const struct exchange *x)
+{
+	if (x->waiting_count == 0)
+		return true;
+	if (ends_group(x->waiting[x->waiting_count - 1]))
+		return false;
+	return x->ready && (x->offer.flags & SMTP_OFFER_PIPELINING);
+}
+
+static void send_queued(struct exchange *x)
+{
+	while (x->queued_count > 0 && may_send(x)) {
+		size_t len = x->queued[0].len;
+
+		buf_put(&x->out, slice_sub(buf_slice(&x->text), 0, len));
+		buf_drop(&x->text, len);
+		must(x->waiting_count < EXCHANGE_MAX_QUEUE);
+		x->waiting[x->waiting_count++] = x->queued[0].step;
+		x->queued_count--;
+		memmove(x->queued, x->queued + 1, x->queued_count * sizeof *x->queued);
+	}
+}
+
+static size_t begin(struct exchange *x, const char *command)
+{
+	size_t at = x->text.len;
+
+	must(x->queued_count + x->waiting_count < EXCHANGE_MAX_QUEUE);
+	buf_str(&x->text, command);
+	return at;
+}
+
+static void end(struct exchange *x, enum exchange_step step, size_t at)
+{
+	buf_put(&x->text, SLICE("\r\n"));
+	must(!x->text.full);
+	x->queued[x->queued_count].step = step;
+	x->queued[x->queued_count++].len = x->text.len - at;
+	send_queued(x);
+}
+
+static void put_path(struct exchange *x, slice address, slice params)
+{
+	buf_put(&x->text, address);
+	buf_byte(&x->text, '>');
+	if (params.len > 0)
+		buf_byte(&x->text, ' ');
+	buf_put(&x->text, params);
+}
+
+void exchange_mail(struct exchange *x, slice address, slice params, uint64_t size)
+{
+	size_t at = begin(x, "MAIL FROM:<");
+
+	put_path(x, address, params);
+	if (size > 0 && (x->offer.flags & SMTP_OFFER_SIZE))
+		buf_printf(&x->text, " SIZE=%llu", (unsigned long long)size);
+	end(x, EXCHANGE_MAIL, at);
+}
+
+void exchange_rcpt(struct exchange *x, slice address, slice params)
+{
+	size_t at = begin(x, "RCPT TO:<");
+
+	put_path(x, address, params);
+	end(x, EXCHANGE_RCPT, at);
+}
+
+void exchange_data(struct exchange *x)
+{
+	end(x, EXCHANGE_DATA, begin(x, "DATA"));
+}
+
+void exchange_rset(struct exchange *x)
+{
+	end(x, EXCHANGE_RSET, begin(x, "RSET"));
+}
+
+void exchange_quit(struct exchange *x)
+{
+	end(x, EXCHANGE_QUIT, begin(x, "QUIT"));
+}
+
+void exchange_body(struct exchange *x, slice message)
+{
+	must(x->waiting_count == 0 && !x->sending);
+	smtp_stuff_init(&x->body, message);
+	x->sending = true;
+	x->waiting[x->waiting_count++] = EXCHANGE_DOT;
+	exchange_fill(x);
+}
+
+void exchange_fill(struct exchange *x)
+{
+	if (x->sending && x->out.len < EXCHANGE_PIECE / 2)
+		x->sending = !smtp_stuff_put(&x->body, &x->out, EXCHANGE_PIECE);
+	must(!x->out.full);
+}
+
+enum exchange_step exchange_waits(const struct exchange *x)
+{
+	if (x->waiting_count == 0)
+		return EXCHANGE_NOTHING;
+	if (x->waiting[0] == EXCHANGE_DOT && (x->sending || x->out.len > 0))
+		return EXCHANGE_DATA;
+	return x->waiting[0];
+}
+
+static void say_hello(struct exchange *x, const char *verb)
+{
+	size_t at = begin(x, verb);
+
+	x->extended = strcmp(verb, "EHLO ") == 0;
+	buf_put(&x->text, x->host);
+	/* Before anything that the caller queued while the hop was not ready. */
+	must(at == 0 && x->queued_count == 0);
+	end(x, EXCHANGE_HELLO, at);
+}
+
+/* Is the answer one for our own ears? */
+static bool greeted(struct exchange *x, enum exchange_step step)
+{
+	int code = x->reply.code;
+
+	if (step == EXCHANGE_GREETING && code / 100 == 2) {
+		say_hello(x, "EHLO ");
+		return true;
+	}
+	/* RFC 5321 3.2: a server may not know EHLO. */
+	if (step == EXCHANGE_HELLO && x->extended && code / 100 == 5) {
+		say_hello(x, "HELO ");
+		return true;
+	}
+	if (step == EXCHANGE_HELLO && code / 100 == 2) {
+		if (x->extended)
+			x->offer = smtp_offer_decode(buf_slice(&x->reply.text));
+		x->ready = true;
+	}
+	return false;
+}
+
+/* Is this a code that the step can be answered with at all? */
+static bool fits(enum exchange_step step, int code)
+{
+	return step == EXCHANGE_DATA ? code == 354 || code >= 400 : code / 100 != 3;
+}
+
+int exchange_feed(struct exchange *x, slice *in, enum exchange_step *step)
+{
+	for (;;) {
+		size_t used;
+		int rc = smtp_reply_feed(&x->reply, *in, &used);
+
+		*in = slice_from(*in, used);
+		if (rc <= 0)
+			return rc;
+		*step = exchange_waits(x);
+		if (x->waiting_count == 0)
+			return x->reply.code == 421 ? 1 : -REFUSE_SYNTAX;
+		/* Said before it had the whole message: it is not an answer to it,
+		 * except for a refusal that ends the connection. */
+		if (x->waiting[0] == EXCHANGE_DOT && *step != EXCHANGE_DOT && x->reply.code / 100 == 2)
+			return -REFUSE_SYNTAX;
+		*step = x->waiting[0];
+		if (!fits(*step, x->reply.code))
+			return -REFUSE_SYNTAX;
+		x->waiting_count--;
+		memmove(x->waiting, x->waiting + 1, x->waiting_count * sizeof *x->waiting);
+		if (!greeted(x, *step)) {
+			send_queued(x);
+			return 1;
+		}
+	}
+}

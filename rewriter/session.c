@@ -1,0 +1,425 @@
+#include "rewriter/session.h"
+
+#include "core/base/refuse.h"
+
+/* Room for replies that the client has not read; it is not read from while
+ * anything stands here, so one command's worth is enough. */
+#define MAX_OUT (4 * SMTP_MAX_REPLY)
+
+enum action { SAY, HELLO, MAIL, RCPT, DATA, RESET, LEAVE };
+
+/* What a command line leads to, before anything is changed. */
+struct step {
+	enum action action;
+	int code; /* the reply, when it is ours */
+	const char *text;
+};
+
+void session_init(struct session *s, const struct session_config *cfg)
+{
+	*s = (struct session){.cfg = cfg};
+	buf_init(&s->out, MAX_OUT);
+	buf_init(&s->message, cfg->max_message);
+	buf_init(&s->envelope.sender, SMTP_MAX_PARAMS);
+	buf_init(&s->envelope.sender_params, SMTP_MAX_PARAMS);
+	buf_init(&s->envelope.recipient, SMTP_MAX_PARAMS);
+	buf_init(&s->envelope.recipient_params, SMTP_MAX_PARAMS);
+}
+
+void session_free(struct session *s)
+{
+	buf_free(&s->out);
+	buf_free(&s->message);
+	buf_free(&s->envelope.sender);
+	buf_free(&s->envelope.sender_params);
+	buf_free(&s->envelope.recipient);
+	buf_free(&s->envelope.recipient_params);
+}
+
+bool session_waits(const struct session *s)
+{
+	return s->mail == SESSION_ASKED || s->rcpt == SESSION_ASKED || s->mode == SESSION_BUSY;
+}
+
+bool session_closed(const struct session *s)
+{
+	return s->mode == SESSION_CLOSED;
+}
+
+static void say(struct session *s, int code, slice text)
+{
+	smtp_reply_put(&s->out, code, text);
+}
+
+void session_close(struct session *s, int code, slice text)
+{
+	if (s->mode == SESSION_CLOSED)
+		return;
+	say(s, code, text);
+	s->mode = SESSION_CLOSED;
+}
+
+static void end_transaction(struct session *s)
+{
+	struct envelope *e = &s->envelope;
+
+	buf_clear(&e->sender);
+	buf_clear(&e->sender_params);
+	buf_clear(&e->recipient);
+	buf_clear(&e->recipient_params);
+	e->size = 0;
+	buf_clear(&s->message);
+	if (s->message.room > SESSION_KEEP)
+		buf_free(&s->message);
+	s->mail = s->rcpt = SESSION_NOT_ASKED;
+	if (s->mode != SESSION_CLOSED)
+		s->mode = SESSION_COMMANDS;
+	if (s->stopping)
+		session_stop(s);
+}
+
+void session_stop(struct session *s)
+{
+	s->stopping = true;
+	if (s->mode == SESSION_SILENT ||
+		(s->mode == SESSION_COMMANDS && s->mail == SESSION_NOT_ASKED && s->rcpt == SESSION_NOT_ASKED))
+		session_close(s, 421, SLICE("4.3.2 going down, try again later"));
+}
+
+void session_greet(struct session *s, const struct smtp_offer *offer)
+{
+	uint64_t most = s->cfg->max_message;
+
+	s->offer = *offer;
+	if (offer->size && offer->size < most)
+		most = offer->size;
+	if (offer->size && offer->size - most < SESSION_GROWTH)
+		most = offer->size > 2 * SESSION_GROWTH ? offer->size - SESSION_GROWTH : offer->size / 2;
+	s->offer.size = most;
+	s->message.cap = most;
+	buf_put(&s->out, SLICE("220 "));
+	buf_put(&s->out, s->cfg->host);
+	buf_put(&s->out, SLICE(" ESMTP Landfall\r\n"));
+	s->mode = SESSION_COMMANDS;
+}
+
+static struct step ours(int code, const char *text)
+{
+	return (struct step){SAY, code, text};
+}
+
+static bool offered(const struct session *s, unsigned flag)
+{
+	return s->extended && (s->offer.flags & flag);
+}
+
+/* Is the parameter one that we may hand on? 0, or the code of our refusal. */
+static int mail_param(const struct session *s, const struct smtp_param *p)
+{
+	uint64_t size;
+
+	if (offered(s, SMTP_OFFER_SIZE) && slice_ieq(p->name, SLICE("SIZE"))) {
+		if (!smtp_size_decode(p->value, &size))
+			return 501;
+		return size > s->offer.size ? 552 : 0;
+	}
+	if (offered(s, SMTP_OFFER_8BITMIME) && slice_ieq(p->name, SLICE("BODY")))
+		return slice_ieq(p->value, SLICE("7BIT")) || slice_ieq(p->value, SLICE("8BITMIME")) ? 0 : 501;
+	if (offered(s, SMTP_OFFER_SMTPUTF8) && slice_ieq(p->name, SLICE("SMTPUTF8")))
+		return p->value.len ? 501 : 0;
+	if (offered(s, SMTP_OFFER_DSN) &&
+		(slice_ieq(p->name, SLICE("RET")) || slice_ieq(p->name, SLICE("ENVID"))))
+		return p->value.len ? 0 : 501;
+	return 555;
+}
+
+static int rcpt_param(const struct session *s, const struct smtp_param *p)
+{
+	if (offered(s, SMTP_OFFER_DSN) &&
+		(slice_ieq(p->name, SLICE("NOTIFY")) || slice_ieq(p->name, SLICE("ORCPT"))))
+		return p->value.len ? 0 : 501;
+	return 555;
+}
+
+static struct step params_step(const struct session *s, slice params,
+	int (*judge)(const struct session *s, const struct smtp_param *p), enum action action)
+{
+	struct smtp_param p;
+
+	while (smtp_param_next(&params, &p) > 0) {
+		switch (judge(s, &p)) {
+		case 0:
+			break;
+		case 552:
+			return ours(552, "5.3.4 message too large");
+		case 501:
+			return ours(501, "5.5.4 parameter not in order");
+		default:
+			return ours(555, "5.5.4 parameter not offered");
+		}
+	}
+	return (struct step){.action = action};
+}
+
+static struct step mail_step(const struct session *s, const struct smtp_command *c, int rc)
+{
+	if (!s->hello)
+		return ours(503, "5.5.1 say EHLO first");
+	if (s->mail != SESSION_NOT_ASKED)
+		return ours(503, "5.5.1 a transaction is open already");
+	if (rc < 0)
+		return ours(501, "5.5.4 want MAIL FROM:<address>");
+	return params_step(s, c->params, mail_param, MAIL);
+}
+
+static struct step rcpt_step(const struct session *s, const struct smtp_command *c, int rc)
+{
+	if (s->mail == SESSION_NOT_ASKED)
+		return ours(503, "5.5.1 say MAIL first");
+	if (rc < 0 || c->address.len == 0)
+		return ours(501, "5.5.4 want RCPT TO:<address>");
+	/* The copies of a campaign differ by recipient: the sender comes again
+	 * for the others (RFC 5321 4.5.3.1.10). */
+	if (s->rcpt != SESSION_NOT_ASKED)
+		return ours(452, "4.5.3 one recipient in a transaction");
+	return params_step(s, c->params, rcpt_param, RCPT);
+}
+
+static struct step data_step(const struct session *s, const struct smtp_command *c)
+{
+	if (c->arg.len > 0)
+		return ours(501, "5.5.4 DATA takes no argument");
+	if (s->mail != SESSION_TAKEN)
+		return ours(503, "5.5.1 say MAIL first");
+	if (s->rcpt != SESSION_TAKEN)
+		return ours(554, "5.5.1 no valid recipients");
+	return (struct step){DATA, 354, "end data with <CR><LF>.<CR><LF>"};
+}
+
+static struct step step_of(const struct session *s, const struct smtp_command *c, int rc, int why)
+{
+	if (why) {
+		return ours(500, why == -REFUSE_BARE_LF   ? "5.5.2 bare line feed"
+				 : why == -REFUSE_BARE_CR ? "5.5.2 bare carriage return"
+							  : "5.5.2 NUL octet");
+	}
+	if (rc == -REFUSE_LINE_TOO_LONG)
+		return ours(500, "5.5.2 line too long");
+	switch (c->verb) {
+	case SMTP_HELO:
+	case SMTP_EHLO:
+		return c->arg.len > 0 && rc == 0 ? (struct step){.action = HELLO}
+						 : ours(501, "5.5.4 want a host name");
+	case SMTP_MAIL:
+		return mail_step(s, c, rc);
+	case SMTP_RCPT:
+		return rcpt_step(s, c, rc);
+	case SMTP_DATA:
+		return data_step(s, c);
+	case SMTP_RSET:
+		return (struct step){RESET, 250, "2.0.0 Ok"};
+	case SMTP_NOOP:
+		return ours(250, "2.0.0 Ok");
+	case SMTP_QUIT:
+		return (struct step){LEAVE, 221, "2.0.0 Bye"};
+	case SMTP_VRFY:
+		return ours(252, "2.0.0 send to it and see");
+	case SMTP_HELP:
+		return ours(214, "2.0.0 see RFC 5321");
+	case SMTP_BDAT: /* what follows is not commands */
+		return (struct step){LEAVE, 502, "5.5.1 not offered"};
+	case SMTP_GET:
+	case SMTP_POST:
+	case SMTP_CONNECT:
+		return (struct step){LEAVE, 421, "4.7.0 this is not HTTP"};
+	case SMTP_LHLO:
+	case SMTP_EXPN:
+	case SMTP_AUTH:
+	case SMTP_STARTTLS:
+	case SMTP_ETRN:
+	case SMTP_XCLIENT:
+	case SMTP_XFORWARD:
+		return ours(502, "5.5.1 not offered");
+	case SMTP_UNKNOWN:
+		break;
+	}
+	return ours(500, "5.5.2 command not known");
+}
+
+static void take_mail(struct session *s, const struct smtp_command *c)
+{
+	struct envelope *e = &s->envelope;
+	slice rest = c->params;
+	struct smtp_param p;
+
+	buf_put(&e->sender, c->address);
+	while (smtp_param_next(&rest, &p) > 0) {
+		if (slice_ieq(p.name, SLICE("SIZE"))) {
+			smtp_size_decode(p.value, &e->size);
+			continue;
+		}
+		if (e->sender_params.len > 0)
+			buf_byte(&e->sender_params, ' ');
+		buf_put(&e->sender_params, p.name);
+		if (p.value.len > 0)
+			buf_byte(&e->sender_params, '=');
+		buf_put(&e->sender_params, p.value);
+	}
+	s->mail = SESSION_ASKED;
+}
+
+static void take_rcpt(struct session *s, const struct smtp_command *c)
+{
+	buf_clear(&s->envelope.recipient);
+	buf_clear(&s->envelope.recipient_params);
+	buf_put(&s->envelope.recipient, c->address);
+	buf_put(&s->envelope.recipient_params, c->params);
+	s->rcpt = SESSION_ASKED;
+}
+
+static void hello(struct session *s, enum smtp_verb verb)
+{
+	struct buf text;
+
+	end_transaction(s);
+	if (session_closed(s))
+		return;
+	s->hello = true;
+	s->extended = verb == SMTP_EHLO;
+	buf_init(&text, SMTP_MAX_REPLY);
+	if (s->extended)
+		smtp_offer_encode(&s->offer, s->cfg->host, &text);
+	else
+		buf_put(&text, s->cfg->host);
+	say(s, 250, buf_slice(&text));
+	buf_free(&text);
+}
+
+static enum session_wish act(struct session *s, const struct smtp_command *c, const struct step *step)
+{
+	switch (step->action) {
+	case MAIL:
+		take_mail(s, c);
+		return SESSION_MAIL;
+	case RCPT:
+		take_rcpt(s, c);
+		return SESSION_RCPT;
+	case HELLO:
+		hello(s, c->verb);
+		return SESSION_RESET;
+	case RESET:
+		say(s, step->code, slice_str(step->text));
+		end_transaction(s);
+		return SESSION_RESET;
+	case DATA:
+		say(s, step->code, slice_str(step->text));
+		smtp_data_init(&s->data);
+		s->mode = SESSION_DATA;
+		return SESSION_NOTHING;
+	case LEAVE:
+		session_close(s, step->code, slice_str(step->text));
+		return SESSION_NOTHING;
+	case SAY:
+		break;
+	}
+	say(s, step->code, slice_str(step->text));
+	if (step->code >= 500 && ++s->errors >= SESSION_MAX_ERRORS)
+		session_close(s, 421, SLICE("4.7.0 too many errors"));
+	return SESSION_NOTHING;
+}
+
+/* The command at the start of *in. False: it is not whole, or must wait. */
+static bool take_command(struct session *s, slice *in, enum session_wish *wish)
+{
+	struct smtp_command c;
+	struct step step;
+	slice line;
+	int why, rc;
+	size_t n = smtp_line(*in, &line, &why);
+
+	if (n == 0 && in->len >= SMTP_MAX_PARAMS) {
+		s->skipping = true;
+		*in = slice_from(*in, in->len);
+	}
+	if (n == 0)
+		return false;
+	if (s->skipping || n > SMTP_MAX_PARAMS) {
+		line = SLICE_NONE;
+		why = 0;
+		rc = -REFUSE_LINE_TOO_LONG;
+		c = (struct smtp_command){.verb = SMTP_UNKNOWN};
+	} else {
+		rc = smtp_command_decode(line, &c);
+	}
+	step = step_of(s, &c, rc, why);
+	/* Answers go out in the order of the commands. RCPT is handed on behind
+	 * an unanswered MAIL, which saves a round trip; all else waits. */
+	if (session_waits(s) && !(step.action == RCPT && s->rcpt == SESSION_NOT_ASKED))
+		return false;
+	s->skipping = false;
+	*wish = act(s, &c, &step);
+	*in = slice_from(*in, n);
+	return true;
+}
+
+static enum session_wish take_data(struct session *s, slice *in)
+{
+	size_t n = smtp_data_feed(&s->data, *in, &s->message);
+
+	*in = slice_from(*in, n);
+	if (!smtp_data_done(&s->data))
+		return SESSION_NOTHING;
+	if (!s->data.refused) {
+		s->mode = SESSION_BUSY;
+		return SESSION_MESSAGE;
+	}
+	buf_printf(&s->out, "%d %s %s\r\n", s->data.refused == -REFUSE_TOO_LARGE ? 552 : 550,
+		refuse_smtp(s->data.refused), refuse_text(s->data.refused));
+	end_transaction(s);
+	return SESSION_RESET;
+}
+
+enum session_wish session_feed(struct session *s, slice *in)
+{
+	enum session_wish wish = SESSION_NOTHING;
+
+	while (in->len > 0 && wish == SESSION_NOTHING) {
+		if (s->mode == SESSION_DATA) {
+			wish = take_data(s, in);
+			continue;
+		}
+		if (s->mode == SESSION_CLOSED)
+			*in = slice_from(*in, in->len);
+		if (s->mode != SESSION_COMMANDS || !take_command(s, in, &wish))
+			break;
+	}
+	return wish;
+}
+
+void session_answer(struct session *s, int code, slice text)
+{
+	bool taken = code / 100 == 2, busy = s->mode == SESSION_BUSY;
+
+	say(s, code, text);
+	if (code == 421)
+		s->mode = SESSION_CLOSED;
+	if (busy) {
+		if (taken)
+			s->errors = 0;
+		end_transaction(s);
+	} else if (s->mail == SESSION_ASKED) {
+		s->mail = taken ? SESSION_TAKEN : SESSION_NOT_ASKED;
+		/* RCPT may stand unanswered behind it; its recipient is kept. */
+		if (!taken) {
+			buf_clear(&s->envelope.sender);
+			buf_clear(&s->envelope.sender_params);
+			s->envelope.size = 0;
+			if (s->rcpt == SESSION_NOT_ASKED)
+				end_transaction(s);
+		}
+	} else if (s->rcpt == SESSION_ASKED) {
+		s->rcpt = taken ? SESSION_TAKEN : SESSION_NOT_ASKED;
+		if (s->mail == SESSION_NOT_ASKED)
+			end_transaction(s);
+	}
+}

@@ -1,0 +1,86 @@
+/* The client's side of an SMTP conversation, without a socket: bytes in,
+ * replies and wishes out.
+ *
+ * The session answers what it knows itself and wishes for the rest: the answer
+ * of the next hop to MAIL and RCPT, and what became of a whole message. It
+ * never says 250 at the end of data by itself. Commands of a pipelined group
+ * are answered in their order; MAIL and RCPT are handed on without waiting.
+ *
+ * pure: no clock, file, lock or socket.
+ */
+#ifndef LF_REWRITER_SESSION_H
+#define LF_REWRITER_SESSION_H
+
+#include "core/base/buf.h"
+#include "core/parse/smtp.h"
+
+#define SESSION_MAX_ERRORS 20 /* commands refused by us in a row; then 421 */
+/* What rewriting may add to a message: kept free of the next hop's SIZE. */
+#define SESSION_GROWTH 65536
+/* A message buffer larger than this is given back between messages. */
+#define SESSION_KEEP (256 * 1024)
+
+struct session_config {
+	slice host;	    /* our name */
+	size_t max_message; /* bytes */
+};
+
+/* Who sends to whom: addresses without <>. Owned by the session; good until
+ * its transaction ends. */
+struct envelope {
+	struct buf sender, sender_params; /* SIZE is left out of the parameters */
+	struct buf recipient, recipient_params;
+	uint64_t size; /* declared with SIZE, 0: not */
+};
+
+enum session_wish {
+	SESSION_NOTHING, /* more bytes, or an answer, are needed first */
+	SESSION_MAIL,	 /* wants an answer: envelope's sender */
+	SESSION_RCPT,	 /* wants an answer: envelope's recipient */
+	SESSION_MESSAGE, /* wants an answer: envelope and message are whole */
+	SESSION_RESET	 /* the transaction was given up; wants none */
+};
+
+enum session_mode { SESSION_SILENT, SESSION_COMMANDS, SESSION_DATA, SESSION_BUSY, SESSION_CLOSED };
+enum session_asked { SESSION_NOT_ASKED, SESSION_ASKED, SESSION_TAKEN };
+
+struct session {
+	const struct session_config *cfg; /* borrowed */
+	struct smtp_offer offer;	  /* what we promised to the client */
+	struct buf out;			  /* for the client; the owner of the socket drops what it wrote */
+	struct buf message;
+	struct envelope envelope;
+	struct smtp_data data;
+	enum session_mode mode;
+	enum session_asked mail, rcpt;
+	bool hello, extended; /* HELO or EHLO was said; it was EHLO */
+	bool skipping;	      /* the rest of a line that was too long */
+	bool stopping;
+	unsigned errors;
+};
+
+void session_init(struct session *s, const struct session_config *cfg);
+void session_free(struct session *s);
+
+/* Greet the client: offer is what the next hop offers. */
+void session_greet(struct session *s, const struct smtp_offer *offer);
+/* Say this reply and end the session: at the greeting, on a time limit, when
+ * stopping. Does nothing to a closed session. */
+void session_close(struct session *s, int code, slice text);
+
+/* Take bytes from the front of *in. Called again with what is left until it
+ * says SESSION_NOTHING; what is left then must be offered again, with more
+ * bytes behind it or after an answer. */
+enum session_wish session_feed(struct session *s, slice *in);
+/* The answer to the oldest wish that wants one; text as in struct smtp_reply.
+ * 421 also ends the session. */
+void session_answer(struct session *s, int code, slice text);
+/* As soon as no transaction is open: 421 and the end. */
+void session_stop(struct session *s);
+
+/* Is a wish without its answer? */
+bool session_waits(const struct session *s);
+/* All is said; when out is written the connection is to be closed. */
+bool session_closed(const struct session *s);
+
+#endif
