@@ -1,0 +1,220 @@
+#include "rewriter/copier.h"
+
+#include "core/base/must.h"
+#include "core/io/clock.h"
+#include "core/io/log.h"
+#include "core/io/metrics.h"
+#include "core/model/provider.h"
+#include "core/model/verp.h"
+#include "rewriter/attempts.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct copier {
+	struct copier_config cfg;
+	struct sealer *sealer;
+	struct attempts *attempts;
+	struct arena arena;
+	jmp_buf full; /* out of message_plan or message_render, which hold nothing but arena memory */
+};
+
+static void arena_full(void *arg)
+{
+	struct copier *c = arg;
+
+	longjmp(c->full, 1);
+}
+
+struct copier *copier_open(const struct copier_config *cfg)
+{
+	struct copier *c = must_zalloc(sizeof *c);
+
+	c->cfg = *cfg;
+	c->sealer = sealer_open(cfg->ring);
+	c->attempts = attempts_open(ATTEMPTS_MAX);
+	arena_init(&c->arena, COPIER_ARENA + 8 * cfg->max_message, arena_full, c);
+	return c;
+}
+
+void copier_close(struct copier **cp)
+{
+	struct copier *c = *cp;
+
+	*cp = NULL;
+	if (!c)
+		return;
+	sealer_close(&c->sealer);
+	attempts_close(&c->attempts);
+	arena_free(&c->arena);
+	free(c);
+}
+
+/* A new number, and the campaign's name where it is the first of a block. */
+static int take(struct copier *c, uint64_t campaign, const struct plan *plan, uint64_t ms, uint32_t *number)
+{
+	bool reserved;
+	int rc = sequence_take(c->cfg.sequence, campaign, number, &reserved);
+
+	if (rc < 0 || !reserved)
+		return rc;
+	outbox_put(c->cfg.outbox, &(struct event){.kind = EVENT_CAMPAIGN,
+					  .ms = ms,
+					  .campaign = campaign,
+					  .lane = outbox_lane(c->cfg.outbox),
+					  .tenant = plan_tenant(plan),
+					  .name = plan_campaign(plan)});
+	return 0;
+}
+
+/* The number of an attempt: that of an earlier one, or a new one. */
+static int number_of(struct copier *c, const struct plan *plan, bool known, uint64_t ms, struct attempt *a)
+{
+	int rc;
+
+	if (known && attempts_find(c->attempts, a))
+		return 0;
+	a->day = token_day(ms);
+	rc = take(c, a->campaign, plan, ms, &a->sequence);
+	if (rc == 0 && known)
+		attempts_put(c->attempts, a);
+	return rc;
+}
+
+/* Who this copy is for. 0, or as sequence_take. */
+static int identify(struct copier *c, const struct envelope *e, const struct plan *plan, struct event *sent,
+	struct identity *id)
+{
+	slice address = buf_slice(&e->recipient), message_id = plan_message_id(plan);
+	uint64_t ms = clock_ms();
+	struct attempt a = {.campaign = hash_campaign(c->cfg.ring, plan_tenant(plan), plan_campaign(plan)),
+		.recipient = hash_recipient(c->cfg.ring, address),
+		.message = attempts_message(message_id)};
+	struct attempt shared = {.campaign = a.campaign};
+	int rc = number_of(c, plan, message_id.len > 0, ms, &a);
+
+	if (rc < 0)
+		return rc;
+	*sent = (struct event){.kind = EVENT_SENT,
+		.campaign = a.campaign,
+		.lane = outbox_lane(c->cfg.outbox),
+		.sequence = a.sequence,
+		.provider = (uint8_t)provider_of(smtp_domain(address))};
+	if (plan_privacy(plan) > PRIVACY_ANONYMOUS) {
+		sent->recipient = a.recipient;
+	} else {
+		/* What is in the message tells nobody apart: one number for all. */
+		rc = number_of(c, plan, true, ms, &shared);
+		if (rc < 0)
+			return rc;
+		a.sequence = shared.sequence;
+		a.day = shared.day;
+	}
+	*id = (struct identity){a.campaign, sent->lane, a.sequence, a.day};
+	return 0;
+}
+
+static void seal_sender(
+	struct copier *c, const struct envelope *e, const struct event *sent, struct relay_copy *copy)
+{
+	struct token t = {.kind = TOKEN_RETURN,
+		.campaign = sent->campaign,
+		.lane = sent->lane,
+		.sequence = sent->sequence};
+
+	/* Bounces and automatic answers come from <> and must stay so. */
+	if (c->cfg.return_path_domain.len == 0 || e->sender.len == 0)
+		return;
+	copy->has_sender = verp_seal(c->sealer, c->cfg.return_path_domain, &t, &copy->sender) == 0;
+}
+
+/* Is what was rendered fit to go? */
+static bool fit(const struct relay_copy *copy, uint64_t size)
+{
+	slice out = buf_slice(&copy->rendered);
+
+	return out.len > 0 && (size == 0 || out.len <= size) && smtp_text_check(out) == 0;
+}
+
+static void render(struct copier *c, const struct plan *plan, const struct identity *id, slice message,
+	uint64_t size, struct relay_copy *copy)
+{
+	struct rendering r = {.untouched = UNTOUCHED_CAP};
+
+	copy->rendered.cap = 2 * message.len + (1u << 20);
+	if (message_render(&c->arena, plan, id, c->sealer, &copy->rendered, &r) == 0) {
+		if (fit(copy, size))
+			copy->message = buf_slice(&copy->rendered);
+		else
+			r.untouched = UNTOUCHED_CAP;
+	}
+	if (r.untouched == UNTOUCHED_NOT) {
+		metric_add(METRIC_messages_rewritten, 1);
+		metric_add(METRIC_links_tracked, r.links);
+		metric_add(METRIC_links_left, r.left);
+		return;
+	}
+	metric_add(METRIC_messages_untouched, 1);
+	if (r.untouched == UNTOUCHED_PROOF) {
+		metric_add(METRIC_messages_proof_failed, 1);
+		log_warn("copier", "proof failed, the original goes out", "bytes=%zu", message.len);
+	}
+}
+
+static void prepare(
+	struct copier *c, const struct envelope *e, slice message, uint64_t size, struct relay_copy *copy)
+{
+	const struct plan *plan = message_plan(&c->arena, message, &c->cfg.policy);
+	struct identity id;
+	int rc;
+
+	if (plan_campaign(plan).len == 0 || !plan_tracks(plan)) {
+		metric_add(METRIC_messages_untouched, 1);
+		return;
+	}
+	rc = outbox_ready(c->cfg.outbox, COPIER_ROOM);
+	if (rc == 0)
+		rc = identify(c, e, plan, &copy->event, &id);
+	if (rc == -EOVERFLOW) {
+		metric_add(METRIC_messages_untouched, 1);
+		return;
+	}
+	if (rc < 0) {
+		log_error("copier", "no room to record mail: it is put off", "err=%s", strerror(-rc));
+		copy->code = 451;
+		copy->text = "4.3.1 no room to record the message, try again later";
+		return;
+	}
+	copy->tracked = true;
+	seal_sender(c, e, &copy->event, copy);
+	render(c, plan, &id, message, size, copy);
+}
+
+void copier_prepare(
+	struct copier *c, const struct envelope *e, slice message, uint64_t size, struct relay_copy *copy)
+{
+	metric_add(METRIC_messages_in, 1);
+	copy->message = message;
+	if (setjmp(c->full) == 0) {
+		prepare(c, e, message, size, copy);
+	} else {
+		metric_add(METRIC_messages_untouched, 1);
+		log_warn("copier", "message too costly to understand, the original goes out", "bytes=%zu",
+			message.len);
+		copy->message = message;
+	}
+	arena_reset(&c->arena);
+}
+
+bool copier_taken(struct copier *c, struct relay_copy *copy, slice text)
+{
+	if (!copy->tracked)
+		return false;
+	copy->event.ms = clock_ms();
+	/* A return path of ours carries the identity further than a queue id. */
+	copy->event.queue_id = copy->has_sender ? SLICE_NONE : smtp_queue_id(text);
+	outbox_put(c->cfg.outbox, &copy->event);
+	return true;
+}

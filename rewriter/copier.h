@@ -1,0 +1,40 @@
+/* Makes the copy that goes to the hop, and records it once it went.
+ *
+ * Where anything is in doubt the original goes, unchanged, and the reason is
+ * counted. Only a message that cannot be recorded (disk full) is put off.
+ */
+#ifndef LF_REWRITER_COPIER_H
+#define LF_REWRITER_COPIER_H
+
+#include "core/io/outbox.h"
+#include "rewriter/message.h"
+#include "rewriter/relay.h"
+#include "rewriter/sequence.h"
+
+/* Room on disk that a message must find before it goes to the hop. */
+#define COPIER_ROOM (64 * 1024)
+/* Memory for understanding one message, beside a multiple of its size. */
+#define COPIER_ARENA (64u << 20)
+
+struct copier_config { /* all of it is borrowed */
+	struct policy policy;
+	const struct keyring *ring;
+	slice return_path_domain; /* empty: the sender is left alone */
+	struct outbox *outbox;
+	struct sequence *sequence;
+	size_t max_message;
+};
+
+struct copier;
+
+struct copier *copier_open(const struct copier_config *cfg);
+void copier_close(struct copier **c);
+
+/* As relay_world.prepare. Puts a CAMPAIGN event when it reserves numbers. */
+void copier_prepare(
+	struct copier *c, const struct envelope *e, slice message, uint64_t size, struct relay_copy *copy);
+/* The hop took the copy; text: of its reply. Puts SENT into the outbox. True:
+ * there is something to flush and to wait for. */
+bool copier_taken(struct copier *c, struct relay_copy *copy, slice text);
+
+#endif

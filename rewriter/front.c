@@ -1,0 +1,665 @@
+#include "rewriter/front.h"
+
+#include "core/base/must.h"
+#include "core/io/clock.h"
+#include "core/io/log.h"
+#include "core/io/loop.h"
+#include "core/io/metrics.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SCRATCH (128 * 1024)
+#define MAX_ADDRESSES 8
+#define ACCEPTS_A_TURN 64
+#define READS_A_TURN 4
+/* When the process has no descriptor left the listener rests for this long. */
+#define ACCEPT_PAUSE_MS 100
+#define RESOLVE_AGAIN_MS 10000
+
+struct client {
+	struct front *front;
+	struct client *next, **link; /* list of all */
+	struct relay relay;
+	int fd, hop_fd; /* -1: closed */
+	struct loop_fd *watch, *hop_watch;
+	struct loop_timer *timer, *hop_timer;
+	bool connecting;
+	unsigned address; /* of the hop: the one being tried */
+	int64_t ticket;
+	struct client *waiting; /* list of those that wait for a flush or a sync */
+};
+
+struct waiting { /* first in, first out */
+	struct client *first, **last;
+};
+
+struct address {
+	struct sockaddr_storage sa;
+	socklen_t len;
+	int family;
+};
+
+struct front {
+	struct front_config cfg;
+	struct session_config session;
+	struct loop *loop;
+	struct loop_fd *listener;
+	struct loop_timer *accept_pause, *stop_timer, *sync_timer;
+	struct client *clients;
+	unsigned count;
+	struct waiting put;    /* recorded in this turn */
+	struct waiting synced; /* flushed, not yet synced */
+	struct address addresses[MAX_ADDRESSES];
+	unsigned address_count;
+	uint64_t resolved_ms;
+	bool hop_down;
+	_Atomic bool stop_asked;
+	bool stopping;
+	uint8_t scratch[SCRATCH];
+};
+
+static void pump(struct client *c);
+
+static void waiting_put(struct waiting *w, struct client *c)
+{
+	c->waiting = NULL;
+	*w->last = c;
+	w->last = &c->waiting;
+}
+
+static struct client *waiting_take(struct waiting *w)
+{
+	struct client *c = w->first;
+
+	if (!c)
+		return NULL;
+	w->first = c->waiting;
+	if (!w->first)
+		w->last = &w->first;
+	return c;
+}
+
+/* The relay's world. */
+
+static void prepare(
+	void *arg, const struct envelope *e, slice message, uint64_t size, struct relay_copy *copy)
+{
+	struct client *c = arg;
+
+	copier_prepare(c->front->cfg.copier, e, message, size, copy);
+}
+
+static bool taken(void *arg, struct relay_copy *copy, slice text)
+{
+	struct client *c = arg;
+
+	if (!copier_taken(c->front->cfg.copier, copy, text))
+		return false;
+	waiting_put(&c->front->put, c);
+	return true;
+}
+
+static void answered(void *arg, int code)
+{
+	(void)arg;
+	metric_add(code < 400   ? METRIC_messages_delivered
+		   : code < 500 ? METRIC_messages_deferred
+				: METRIC_messages_refused,
+		1);
+}
+
+static const struct relay_world world = {prepare, taken, answered};
+
+/* The next hop. */
+
+static void resolve(struct front *f)
+{
+	const struct config_addr *a = &f->cfg.config->rewriter_next_hop;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *list = NULL;
+	char port[16];
+	int rc;
+
+	f->resolved_ms = clock_mono_ms();
+	snprintf(port, sizeof port, "%d", a->port);
+	rc = getaddrinfo(*a->host ? a->host : "127.0.0.1", port, &hints, &list);
+	if (rc != 0) {
+		log_warn("front", "next hop has no address", "host=%s err=\"%s\"", a->host, gai_strerror(rc));
+		return;
+	}
+	f->address_count = 0;
+	for (struct addrinfo *i = list; i && f->address_count < MAX_ADDRESSES; i = i->ai_next) {
+		struct address *to = &f->addresses[f->address_count++];
+
+		memcpy(&to->sa, i->ai_addr, i->ai_addrlen);
+		to->len = i->ai_addrlen;
+		to->family = i->ai_family;
+	}
+	freeaddrinfo(list);
+}
+
+static void hop_close(struct client *c)
+{
+	loop_unwatch(&c->hop_watch);
+	if (c->hop_fd >= 0)
+		close(c->hop_fd);
+	c->hop_fd = -1;
+	c->connecting = false;
+	loop_timer_stop(c->hop_timer);
+}
+
+static void hop_state(struct front *f, bool down, int err)
+{
+	if (down == f->hop_down)
+		return;
+	f->hop_down = down;
+	if (down)
+		log_warn("front", "next hop does not answer", "host=%s port=%d err=%s",
+			f->cfg.config->rewriter_next_hop.host, f->cfg.config->rewriter_next_hop.port,
+			strerror(err));
+	else
+		log_info("front", "next hop answers again", NULL);
+}
+
+/* None of the addresses answers. */
+static void hop_unreached(struct client *c, int err)
+{
+	struct front *f = c->front;
+
+	c->address = 0;
+	hop_state(f, true, err);
+	/* The name may mean another machine by now. */
+	if (clock_mono_ms() - f->resolved_ms > RESOLVE_AGAIN_MS)
+		resolve(f);
+	relay_hop_gone(&c->relay);
+}
+
+static void hop_connected(struct client *c)
+{
+	c->connecting = false;
+	c->address = 0;
+	hop_state(c->front, false, 0);
+	relay_hop_up(&c->relay);
+}
+
+static void hop_ready(void *arg, int events);
+
+/* Try addresses from c->address on. */
+static void hop_connect(struct client *c)
+{
+	struct front *f = c->front;
+	int err = EADDRNOTAVAIL, on = 1;
+
+	for (; c->address < f->address_count; c->address++) {
+		const struct address *to = &f->addresses[c->address];
+		int fd = socket(to->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+		if (fd < 0) {
+			err = errno;
+			continue;
+		}
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		if (connect(fd, (const struct sockaddr *)&to->sa, to->len) == 0 || errno == EINPROGRESS) {
+			c->hop_fd = fd;
+			c->connecting = true;
+			c->hop_watch = loop_watch(f->loop, fd, LOOP_WRITE, hop_ready, c);
+			return;
+		}
+		err = errno;
+		close(fd);
+	}
+	hop_unreached(c, err);
+}
+
+/* This address does not answer: try the next one. */
+static void hop_next(struct client *c, int err)
+{
+	hop_close(c);
+	c->address++;
+	if (c->address < c->front->address_count)
+		hop_connect(c);
+	else
+		hop_unreached(c, err);
+}
+
+static void hop_read(struct client *c)
+{
+	struct front *f = c->front;
+	ssize_t n = recv(c->hop_fd, f->scratch, SCRATCH, 0);
+	int rc;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		relay_hop_gone(&c->relay);
+		return;
+	}
+	rc = relay_hop_in(&c->relay, slice_of(f->scratch, (size_t)n));
+	if (rc < 0)
+		log_warn("front", "next hop broke the protocol", "bytes=%s",
+			log_bytes(slice_of(f->scratch, (size_t)n)));
+}
+
+static void hop_ready(void *arg, int events)
+{
+	struct client *c = arg;
+	int err = 0;
+	socklen_t len = sizeof err;
+
+	if (c->connecting) {
+		getsockopt(c->hop_fd, SOL_SOCKET, SO_ERROR, &err, &len);
+		if (err)
+			hop_next(c, err);
+		else
+			hop_connected(c);
+	} else if (events & LOOP_READ) {
+		hop_read(c);
+	}
+	pump(c);
+}
+
+static void hop_late(void *arg)
+{
+	struct client *c = arg;
+
+	if (c->connecting)
+		hop_next(c, ETIMEDOUT);
+	else
+		relay_hop_gone(&c->relay);
+	pump(c);
+}
+
+/* Write what stands in out. False: the connection failed. */
+static bool drain(int fd, struct buf *out)
+{
+	while (out->len > 0) {
+		ssize_t n = send(fd, out->p, out->len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN;
+		buf_drop(out, (size_t)n);
+	}
+	return true;
+}
+
+static void hop_write(struct client *c)
+{
+	struct exchange *x = &c->relay.exchange;
+
+	do {
+		exchange_fill(x);
+		if (!drain(c->hop_fd, &x->out)) {
+			/* It may have said why before it closed. */
+			hop_read(c);
+			if (!c->relay.hop_close)
+				relay_hop_gone(&c->relay);
+			return;
+		}
+	} while (x->sending && x->out.len == 0);
+}
+
+static void hop_arm(struct client *c)
+{
+	const struct config *cfg = c->front->cfg.config;
+
+	switch (relay_hop_limit(&c->relay)) {
+	case RELAY_LIMIT_NONE:
+		loop_timer_stop(c->hop_timer);
+		break;
+	case RELAY_LIMIT_CONNECT:
+		loop_timer_set(c->hop_timer, (uint64_t)cfg->rewriter_hop_connect_timeout_s * 1000);
+		break;
+	case RELAY_LIMIT_REPLY:
+		loop_timer_set(c->hop_timer, (uint64_t)cfg->rewriter_hop_reply_timeout_s * 1000);
+		break;
+	case RELAY_LIMIT_DOT:
+		loop_timer_set(c->hop_timer, (uint64_t)cfg->rewriter_hop_dot_timeout_s * 1000);
+		break;
+	case RELAY_LIMIT_QUIT:
+		loop_timer_set(c->hop_timer, FRONT_QUIT_MS);
+		break;
+	}
+}
+
+/* Clients. */
+
+static void client_close(struct client *c)
+{
+	loop_unwatch(&c->watch);
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	loop_timer_stop(c->timer);
+}
+
+static void client_free(struct client *c)
+{
+	struct front *f = c->front;
+
+	client_close(c);
+	hop_close(c);
+	loop_timer_free(&c->timer);
+	loop_timer_free(&c->hop_timer);
+	relay_free(&c->relay);
+	*c->link = c->next;
+	if (c->next)
+		c->next->link = c->link;
+	free(c);
+	f->count--;
+	metric_set(METRIC_sessions_open, f->count);
+	if (f->stopping && f->count == 0)
+		loop_stop(f->loop);
+}
+
+static void client_read(struct client *c)
+{
+	struct front *f = c->front;
+
+	for (int i = 0; i < READS_A_TURN && relay_hungry(&c->relay); i++) {
+		ssize_t n = recv(c->fd, f->scratch, SCRATCH, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n <= 0) {
+			relay_client_gone(&c->relay);
+			return;
+		}
+		relay_client_in(&c->relay, slice_of(f->scratch, (size_t)n));
+		if (n < SCRATCH)
+			return;
+	}
+}
+
+static void client_ready(void *arg, int events)
+{
+	struct client *c = arg;
+
+	if (events & LOOP_READ) {
+		/* Not wanted now: stop looking until it is. */
+		if (!relay_hungry(&c->relay))
+			loop_change(c->watch, c->relay.session.out.len ? LOOP_WRITE : 0);
+		else
+			client_read(c);
+	}
+	pump(c);
+}
+
+static void client_late(void *arg)
+{
+	struct client *c = arg;
+
+	if (relay_client_done(&c->relay))
+		client_close(c); /* it does not even take the farewell */
+	else
+		relay_client_late(&c->relay);
+	pump(c);
+}
+
+static void client_write(struct client *c)
+{
+	struct buf *out = &c->relay.session.out;
+
+	if (!drain(c->fd, out)) {
+		client_close(c);
+		relay_client_gone(&c->relay);
+	} else if (relay_client_done(&c->relay) && out->len == 0 && c->relay.phase == RELAY_PROBE) {
+		client_close(c);
+		relay_client_gone(&c->relay);
+	}
+}
+
+static void client_arm(struct client *c)
+{
+	bool hungry = relay_hungry(&c->relay);
+	size_t left = c->relay.session.out.len;
+
+	if (left > 0)
+		loop_change(c->watch, LOOP_WRITE | (hungry ? LOOP_READ : 0));
+	else if (hungry)
+		loop_change(c->watch, LOOP_READ);
+	if (left > 0 || hungry)
+		loop_timer_set(c->timer, (uint64_t)c->front->cfg.config->rewriter_client_timeout_s * 1000);
+	else
+		loop_timer_stop(c->timer);
+}
+
+/* After anything happened to a client: carry out what its relay wants. c may be
+ * gone when this returns. */
+static void pump(struct client *c)
+{
+	struct relay *r = &c->relay;
+
+	do {
+		if (r->hop_close) {
+			/* A farewell, if there is one, goes out before. */
+			hop_close(c);
+			r->hop_close = false;
+		}
+		if (r->hop == RELAY_HOP_WANTED && c->hop_fd < 0)
+			hop_connect(c);
+		if (c->hop_fd >= 0 && !c->connecting && !r->hop_close)
+			hop_write(c);
+		if (c->fd >= 0)
+			client_write(c);
+	} while (r->hop_close || (r->hop == RELAY_HOP_WANTED && c->hop_fd < 0));
+	if (c->fd < 0 && relay_done(r)) {
+		client_free(c);
+		return;
+	}
+	if (c->hop_fd >= 0) {
+		if (!c->connecting)
+			loop_change(c->hop_watch, LOOP_READ | (r->exchange.out.len ? LOOP_WRITE : 0));
+		hop_arm(c);
+	}
+	if (c->fd >= 0)
+		client_arm(c);
+}
+
+static void client_open(struct front *f, int fd)
+{
+	struct client *c = must_zalloc(sizeof *c);
+	int on = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	*c = (struct client){.front = f, .fd = fd, .hop_fd = -1, .next = f->clients, .link = &f->clients};
+	if (c->next)
+		c->next->link = &c->next;
+	f->clients = c;
+	f->count++;
+	metric_set(METRIC_sessions_open, f->count);
+	c->watch = loop_watch(f->loop, fd, 0, client_ready, c);
+	c->timer = loop_timer(f->loop, client_late, c);
+	c->hop_timer = loop_timer(f->loop, hop_late, c);
+	relay_init(&c->relay, &f->session, &world, c);
+	pump(c);
+}
+
+static void accept_again(void *arg)
+{
+	struct front *f = arg;
+
+	if (!f->stopping)
+		loop_change(f->listener, LOOP_READ);
+}
+
+static void accept_ready(void *arg, int events)
+{
+	static const char full[] = "421 4.3.2 too many sessions, try again later\r\n";
+	struct front *f = arg;
+
+	(void)events;
+	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+		int fd = accept4(f->cfg.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0 && f->count < f->cfg.config->rewriter_max_sessions) {
+			client_open(f, fd);
+		} else if (fd >= 0) {
+			send(fd, full, sizeof full - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+			close(fd);
+			log_warn("front", "too many sessions", "most=%lld",
+				(long long)f->cfg.config->rewriter_max_sessions);
+		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			log_error("front", "cannot accept clients", "err=%s", strerror(errno));
+			loop_change(f->listener, 0);
+			loop_timer_set(f->accept_pause, ACCEPT_PAUSE_MS);
+			return;
+		} else if (errno != EINTR && errno != ECONNABORTED) {
+			return;
+		}
+	}
+}
+
+/* Recording. */
+
+static void release(struct client *c)
+{
+	relay_synced(&c->relay);
+	pump(c);
+}
+
+static void turn(void *arg)
+{
+	struct front *f = arg;
+	int64_t ticket = outbox_flush(f->cfg.outbox);
+	struct client *c;
+
+	if (!f->put.first)
+		return;
+	if (ticket > 0 && !f->synced.first)
+		loop_timer_set(f->sync_timer, FRONT_SYNC_MS);
+	while ((c = waiting_take(&f->put))) {
+		c->ticket = ticket;
+		if (ticket > 0)
+			waiting_put(&f->synced, c);
+		else
+			release(c); /* the outbox has counted and said the loss; the mail is with the hop */
+	}
+	if (ticket > 0)
+		outbox_hurry(f->cfg.outbox);
+}
+
+static void sync_late(void *arg)
+{
+	struct front *f = arg;
+	struct client *c;
+
+	log_error("front", "disk is too slow to sync: mail is answered without", NULL);
+	while ((c = waiting_take(&f->synced)))
+		release(c);
+}
+
+static void stop_now(void *arg)
+{
+	struct front *f = arg;
+
+	log_warn("front", "transactions cut off", "sessions=%u", f->count);
+	loop_stop(f->loop);
+}
+
+static void begin_stop(struct front *f)
+{
+	struct client *next;
+
+	f->stopping = true;
+	loop_unwatch(&f->listener);
+	loop_timer_stop(f->accept_pause);
+	loop_timer_set(f->stop_timer, FRONT_STOP_MS);
+	if (f->count == 0)
+		loop_stop(f->loop);
+	for (struct client *c = f->clients; c; c = next) {
+		next = c->next;
+		relay_stop(&c->relay);
+		pump(c);
+	}
+}
+
+static void woken(void *arg)
+{
+	struct front *f = arg;
+	bool moved = false;
+
+	while (f->synced.first && outbox_synced(f->cfg.outbox, f->synced.first->ticket)) {
+		release(waiting_take(&f->synced));
+		moved = true;
+	}
+	if (moved && f->synced.first)
+		loop_timer_set(f->sync_timer, FRONT_SYNC_MS);
+	else if (!f->synced.first)
+		loop_timer_stop(f->sync_timer);
+	if (f->stop_asked && !f->stopping)
+		begin_stop(f);
+}
+
+static void wake(void *arg)
+{
+	loop_wake(arg);
+}
+
+struct front *front_open(const struct front_config *cfg)
+{
+	struct front *f = must_zalloc(sizeof *f);
+
+	f->cfg = *cfg;
+	f->session = (struct session_config){.host = slice_str(cfg->config->rewriter_host_name),
+		.max_message = (size_t)cfg->config->rewriter_max_message_mb << 20};
+	f->put.last = &f->put.first;
+	f->synced.last = &f->synced.first;
+	f->loop = loop_open();
+	f->accept_pause = loop_timer(f->loop, accept_again, f);
+	f->stop_timer = loop_timer(f->loop, stop_now, f);
+	f->sync_timer = loop_timer(f->loop, sync_late, f);
+	loop_on_turn(f->loop, turn, f);
+	loop_on_wake(f->loop, woken, f);
+	outbox_on_sync(cfg->outbox, wake, f->loop);
+	f->listener = loop_watch(f->loop, cfg->listen_fd, LOOP_READ, accept_ready, f);
+	resolve(f);
+	return f;
+}
+
+void front_run(struct front *f)
+{
+	loop_run(f->loop);
+}
+
+void front_stop(struct front *f)
+{
+	f->stop_asked = true;
+	loop_wake(f->loop);
+}
+
+void front_close(struct front **fp)
+{
+	struct front *f = *fp;
+	struct client *c;
+
+	*fp = NULL;
+	if (!f)
+		return;
+	f->stopping = false;
+	/* The hop has these: whatever became of the sync, their senders hear so. */
+	while ((c = waiting_take(&f->synced))) {
+		outbox_wait(f->cfg.outbox, c->ticket);
+		release(c);
+	}
+	while (f->clients)
+		client_free(f->clients);
+	outbox_on_sync(f->cfg.outbox, NULL, NULL);
+	loop_unwatch(&f->listener);
+	loop_timer_free(&f->accept_pause);
+	loop_timer_free(&f->stop_timer);
+	loop_timer_free(&f->sync_timer);
+	loop_close(&f->loop);
+	free(f);
+}

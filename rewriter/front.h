@@ -1,0 +1,37 @@
+/* The sockets of the SMTP front: clients on one side, one connection to the
+ * next hop for each of them on the other.
+ *
+ * One loop, one thread. What is put into the outbox in a turn is flushed at its
+ * end as one batch; the clients that wait for it are answered when it is synced.
+ */
+#ifndef LF_REWRITER_FRONT_H
+#define LF_REWRITER_FRONT_H
+
+#include "core/io/config.h"
+#include "core/io/outbox.h"
+#include "rewriter/copier.h"
+
+/* How long transactions under way may take to end when stopping. */
+#define FRONT_STOP_MS 10000
+/* A sync that takes longer than this no longer holds up the answer. */
+#define FRONT_SYNC_MS 10000
+/* How long the hop may take to answer QUIT. */
+#define FRONT_QUIT_MS 5000
+
+struct front;
+
+struct front_config {
+	const struct config *config; /* borrowed */
+	int listen_fd;		     /* borrowed */
+	struct copier *copier;	     /* borrowed */
+	struct outbox *outbox;	     /* borrowed */
+};
+
+struct front *front_open(const struct front_config *cfg);
+void front_close(struct front **f);
+/* Serve until front_stop, and then until transactions under way have ended. */
+void front_run(struct front *f);
+/* From any thread: no new clients. */
+void front_stop(struct front *f);
+
+#endif

@@ -1,0 +1,315 @@
+/* A client and a next hop that do whatever the input says, with the relay
+ * between them. The hop here reads what it is sent with eyes of its own.
+ * Whatever happens: the client hears 2xx at the end of data for exactly those
+ * messages of which the hop said 2xx to the end of data, and not before; the
+ * hop has then received the very bytes; and nothing ever said to either side
+ * holds a bare CR or LF. */
+#include "core/base/refuse.h"
+#include "rewriter/relay.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define check(cond)                                                                                          \
+	do {                                                                                                 \
+		if (!(cond))                                                                                 \
+			abort();                                                                             \
+	} while (0)
+
+struct hop {
+	struct buf in;   /* bytes not looked at yet */
+	struct buf body; /* of the message being received, dots taken off */
+	bool connected, data, pipelining;
+	bool mail, rcpt;
+	bool whole;     /* the end of data came and is not answered */
+	unsigned taken; /* messages answered with 2xx, as the relay was told */
+};
+
+struct fuzz {
+	slice in; /* what is left of it */
+	struct relay relay;
+	struct hop hop;
+	struct buf copy; /* what was prepared to go */
+	unsigned told;   /* 2xx that the client was told */
+	bool closed;
+};
+
+static unsigned next(struct fuzz *f)
+{
+	unsigned c;
+
+	if (f->in.len == 0)
+		return 0;
+	c = f->in.p[0];
+	f->in = slice_from(f->in, 1);
+	return c;
+}
+
+static void prepare(void *arg, const struct envelope *e, slice message, uint64_t size, struct relay_copy *c)
+{
+	struct fuzz *f = arg;
+	unsigned how = next(f);
+
+	(void)size;
+	check(smtp_text_check(message) == 0 && e->recipient.len > 0);
+	if (how & 1) {
+		c->has_sender = true;
+		buf_str(&c->sender, "b+x@v.example");
+	}
+	if (how & 2) {
+		buf_str(&c->rendered, ".X: y\r\n");
+		buf_put(&c->rendered, message);
+		c->message = buf_slice(&c->rendered);
+	}
+	if ((how & 0x1c) == 0x1c) {
+		c->code = 451;
+		c->text = "4.3.1 full";
+	}
+	c->tracked = how & 0x20;
+	buf_clear(&f->copy);
+	buf_put(&f->copy, c->message);
+	if (f->copy.len > 0 && !slice_ends(buf_slice(&f->copy), SLICE("\r\n")))
+		buf_str(&f->copy, "\r\n");
+}
+
+static bool taken(void *arg, struct relay_copy *c, slice text)
+{
+	struct fuzz *f = arg;
+
+	(void)text;
+	check(f->hop.taken == f->told + 1);
+	return c->tracked;
+}
+
+static void answered(void *arg, int code)
+{
+	struct fuzz *f = arg;
+
+	check(code >= 200 && code < 600 && code / 100 != 3);
+	if (code / 100 == 2)
+		f->told++;
+	check(f->told == f->hop.taken);
+}
+
+static const struct relay_world world = {prepare, taken, answered};
+
+static void hop_say(struct fuzz *f, const char *reply)
+{
+	if (f->hop.connected && !f->relay.hop_close)
+		relay_hop_in(&f->relay, slice_str(reply));
+}
+
+static void hop_reset(struct hop *h)
+{
+	h->mail = h->rcpt = h->data = h->whole = false;
+	buf_clear(&h->body);
+}
+
+/* A code for an answer, mostly yes. */
+static int code_of(struct fuzz *f, int yes)
+{
+	switch (next(f) % 16) {
+	case 0:
+		return 451;
+	case 1:
+		return 550;
+	case 2:
+		return 421;
+	default:
+		return yes;
+	}
+}
+
+static void hop_reply(struct fuzz *f, int code)
+{
+	struct buf b;
+
+	buf_init(&b, 1000);
+	if (next(f) % 4 == 0)
+		smtp_reply_put(&b, code, SLICE("one\ntwo"));
+	else
+		smtp_reply_put(&b, code, SLICE("x"));
+	buf_byte(&b, 0);
+	hop_say(f, (const char *)b.p);
+	buf_free(&b);
+}
+
+static void hop_command(struct fuzz *f, slice line)
+{
+	struct hop *h = &f->hop;
+	int code = 250;
+
+	if (slice_starts(line, SLICE("EHLO "))) {
+		h->pipelining = next(f) % 2;
+		hop_say(f, h->pipelining ? "250-hop\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 100000\r\n"
+					 : "250-hop\r\n250 8BITMIME\r\n");
+		return;
+	}
+	check(slice_starts(line, SLICE("MAIL FROM:<")) || slice_starts(line, SLICE("RCPT TO:<")) ||
+		slice_eq(line, SLICE("DATA")) || slice_eq(line, SLICE("RSET")) ||
+		slice_eq(line, SLICE("QUIT")) || slice_starts(line, SLICE("HELO ")));
+	if (slice_starts(line, SLICE("MAIL"))) {
+		code = h->mail ? 503 : code_of(f, 250);
+		h->mail |= code == 250;
+	} else if (slice_starts(line, SLICE("RCPT"))) {
+		code = h->mail ? code_of(f, 250) : 503;
+		h->rcpt |= code == 250;
+	} else if (slice_eq(line, SLICE("DATA"))) {
+		/* Some servers say 354 though they took no recipient. */
+		code = h->rcpt || next(f) % 8 == 0 ? code_of(f, 354) : 503;
+		h->data = code == 354;
+		buf_clear(&h->body);
+	} else if (slice_eq(line, SLICE("RSET"))) {
+		hop_reset(h);
+	}
+	hop_reply(f, code);
+}
+
+/* One command or the end of data out of what came. False: nothing whole. */
+static bool hop_step(struct fuzz *f)
+{
+	struct hop *h = &f->hop;
+	slice in = buf_slice(&h->in);
+	size_t end = slice_find(in, SLICE("\r\n"), 0);
+	slice line = slice_sub(in, 0, end);
+	uint8_t copy[SMTP_MAX_PARAMS + 200];
+	int code;
+
+	if (end == SLICE_NPOS)
+		return false;
+	check(slice_chr(line, '\n', 0) == SLICE_NPOS && slice_chr(line, '\r', 0) == SLICE_NPOS);
+	if (h->data && !slice_eq(line, SLICE("."))) {
+		buf_put(&h->body, slice_from(line, slice_starts(line, SLICE("."))));
+		buf_put(&h->body, SLICE("\r\n"));
+		buf_drop(&h->in, end + 2);
+		return true;
+	}
+	if (h->data) {
+		buf_drop(&h->in, end + 2);
+		check(h->in.len == 0); /* nothing is pipelined behind the end of data */
+		check(h->rcpt && slice_eq(buf_slice(&h->body), buf_slice(&f->copy)));
+		code = code_of(f, 250);
+		hop_reset(h);
+		if (code == 250)
+			h->taken++;
+		hop_reply(f, code);
+		return true;
+	}
+	check(line.len < sizeof copy);
+	memcpy(copy, line.p, line.len);
+	buf_drop(&h->in, end + 2);
+	hop_command(f, slice_of(copy, line.len));
+	return true;
+}
+
+/* What front.c does after each event. */
+static void pump(struct fuzz *f)
+{
+	struct relay *r = &f->relay;
+
+	check(smtp_text_check(buf_slice(&r->session.out)) == 0);
+	buf_clear(&r->session.out);
+	if (f->hop.connected && !r->hop_close) {
+		do {
+			exchange_fill(&r->exchange);
+			buf_put(&f->hop.in, buf_slice(&r->exchange.out));
+			buf_clear(&r->exchange.out);
+		} while (r->exchange.sending);
+	}
+	if (r->hop_close) {
+		r->hop_close = false;
+		f->hop.connected = false;
+		buf_clear(&f->hop.in);
+		hop_reset(&f->hop);
+	}
+}
+
+static void client_say(struct fuzz *f, slice in)
+{
+	while (in.len > 0 && relay_hungry(&f->relay)) {
+		slice piece = slice_sub(in, 0, 1 + next(f) % 64);
+
+		relay_client_in(&f->relay, piece);
+		in = slice_from(in, piece.len);
+		pump(f);
+	}
+}
+
+static void event(struct fuzz *f)
+{
+	static const char *const said[] = {"EHLO c\r\n", "MAIL FROM:<a@b>\r\n", "RCPT TO:<u@c>\r\n",
+		"DATA\r\n", "Subject: x\r\n\r\nhello\r\n.\r\n", "..\r\n.x\r\n\r\n.\r\n", ".\r\n",
+		"a\n.\r\nb\r\n.\r\n", "a\r\n.\r\r\nb\r\n.\r\n", "RSET\r\n", "QUIT\r\n",
+		"MAIL FROM:<a@b> BODY=8BITMIME\r\nRCPT TO:<u@c>\r\nDATA\r\n",
+		"EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nDATA\r\n"};
+	struct relay *r = &f->relay;
+	unsigned op = next(f);
+	slice raw;
+
+	if (op < 96) {
+		client_say(f, slice_str(said[op % (sizeof said / sizeof *said)]));
+	} else if (op < 112) {
+		raw = slice_sub(f->in, 0, op - 95);
+		f->in = slice_from(f->in, raw.len);
+		client_say(f, raw);
+	} else if (op < 232) {
+		if (f->hop.connected) {
+			if (hop_step(f) && op & 1)
+				hop_step(f);
+		} else if (r->hop == RELAY_HOP_WANTED) {
+			f->hop.connected = true;
+			relay_hop_up(r);
+			hop_say(f, op % 16 ? "220 hop\r\n" : "554 no\r\n");
+		}
+	} else if (op < 236) {
+		if (f->hop.connected || r->hop == RELAY_HOP_WANTED) {
+			relay_hop_gone(r);
+			f->hop.connected = false;
+			buf_clear(&f->hop.in);
+			hop_reset(&f->hop);
+		}
+	} else if (op < 248) {
+		relay_synced(r);
+	} else if (op < 250) {
+		relay_client_gone(r);
+	} else if (op == 250) {
+		if (!session_waits(&r->session) && r->session.mode != SESSION_SILENT)
+			relay_client_late(r);
+	} else if (op == 251) {
+		relay_stop(r);
+	} else if (op == 252) {
+		/* Out of turn: never a 2xx to the end of data that it has not got. */
+		if (exchange_waits(&r->exchange) != EXCHANGE_DOT)
+			hop_say(f, "250 out of turn\r\n");
+		hop_say(f, "421 bye\r\n");
+	} else if (op == 253) {
+		hop_say(f, "what\r\n");
+	}
+	pump(f);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t size)
+{
+	struct session_config cfg = {.host = SLICE("me"), .max_message = 4096};
+	struct fuzz f = {.in = slice_of(p, size)};
+
+	buf_init(&f.hop.in, 1 << 20);
+	buf_init(&f.hop.body, 1 << 20);
+	buf_init(&f.copy, 1 << 20);
+	relay_init(&f.relay, &cfg, &world, &f);
+	while (f.in.len > 0)
+		event(&f);
+	/* In the end all that waits is let go, and nothing is left over. */
+	relay_synced(&f.relay);
+	relay_client_gone(&f.relay);
+	relay_hop_gone(&f.relay);
+	check(relay_done(&f.relay));
+	check(f.told == f.hop.taken);
+	relay_free(&f.relay);
+	buf_free(&f.hop.in);
+	buf_free(&f.hop.body);
+	buf_free(&f.copy);
+	return 0;
+}

@@ -1,0 +1,492 @@
+/* Conversations, word for word, on both sides of the relay. Each runs with its
+ * input in one piece, byte by byte, and cut in two at every place. */
+#include "tests/testing.h"
+
+#include "rewriter/relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+/* How the world behaves in a script. */
+enum manner {
+	AS_IS = 0,
+	SENDER = 1,   /* the copy has a return path of its own */
+	RENDERED = 2, /* the copy has other bytes */
+	RECORDED = 4, /* wait for the sync */
+	FULL = 8,     /* nothing can be recorded */
+};
+
+/* A step's first byte: > the client says, < it must hear; + the hop must hear,
+ * - it says; ^ the hop is connected; ! its connection failed; ? it must be
+ * closed; * synced; x the client is gone; t it was silent for too long; s stop;
+ * . all is over; ~ the relay must not want a connection. */
+static const struct script {
+	const char *name;
+	int manner;
+	const char *steps[48];
+} scripts[] = {
+#define HELLO                                                                                                \
+	"^", "-220 hop\r\n", "+EHLO me\r\n",                                                                 \
+		"-250-hop\r\n250-PIPELINING\r\n250-SIZE "                                                    \
+		"1000000\r\n250-8BITMIME\r\n250-DSN\r\n250-STARTTLS\r\n250-CHUNKING\r\n250 "                 \
+		"ENHANCEDSTATUSCODES\r\n",                                                                   \
+		"<220 me ESMTP Landfall\r\n", ">EHLO c\r\n",                                                 \
+		"<250-me\r\n250-PIPELINING\r\n250-SIZE "                                                     \
+		"934464\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 DSN\r\n"
+#define OPENED                                                                                               \
+	HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "-250 2.1.0 Ok\r\n", "<250 2.1.0 Ok\r\n",     \
+		">RCPT TO:<u@c>\r\n", "+RCPT TO:<u@c>\r\n", "-250 2.1.5 Ok\r\n", "<250 2.1.5 Ok\r\n"
+#define DATA OPENED, ">DATA\r\n", "<354 end data with <CR><LF>.<CR><LF>\r\n"
+#define SENT DATA, ">S: x\r\n\r\nhi\r\n.\r\n", "+DATA\r\n", "-354 go\r\n", "+S: x\r\n\r\nhi\r\n.\r\n"
+
+	{"one message", AS_IS,
+		{SENT, "-250 2.0.0 Ok: queued as X1\r\n", "<250 2.0.0 Ok: queued as X1\r\n", ">QUIT\r\n",
+			"<221 2.0.0 Bye\r\n", "+QUIT\r\n", "-221 bye\r\n", "?", "."}},
+	{"two messages on one connection", AS_IS,
+		{SENT, "-250 a\r\n", "<250 a\r\n", ">MAIL FROM:<>\r\n", "+MAIL FROM:<>\r\n", "-250 b\r\n",
+			"<250 b\r\n", ">RCPT TO:<v@c>\r\n", "+RCPT TO:<v@c>\r\n", "-250 c\r\n", "<250 c\r\n",
+			">DATA\r\n", "<354 end data with <CR><LF>.<CR><LF>\r\n", ">two\r\n.\r\n", "+DATA\r\n",
+			"-354 go\r\n", "+two\r\n.\r\n", "-250 d\r\n", "<250 d\r\n"}},
+	{"pipelined group", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nDATA\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "<", "-250 a\r\n", "<250 a\r\n",
+			"-250 b\r\n", "<250 b\r\n354 end data with <CR><LF>.<CR><LF>\r\n",
+			">hi\r\n.\r\nMAIL FROM:<d@e>\r\nRCPT TO:<f@g>\r\nQUIT\r\n", "+DATA\r\n",
+			"-354 go\r\n", "+hi\r\n.\r\n", "-250 c\r\n", "+MAIL FROM:<d@e>\r\nRCPT TO:<f@g>\r\n",
+			"-250 d\r\n250 e\r\n", "<250 c\r\n250 d\r\n250 e\r\n221 2.0.0 Bye\r\n", "+QUIT\r\n"}},
+	{"hop without pipelining", AS_IS,
+		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-250 hop\r\n", "<220 me ESMTP Landfall\r\n",
+			">EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nDATA\r\n", "+MAIL FROM:<a@b>\r\n",
+			"<250 me\r\n", "-250 a\r\n", "+RCPT TO:<u@c>\r\n", "<250 a\r\n", "-250 b\r\n",
+			"<250 b\r\n354 end data with <CR><LF>.<CR><LF>\r\n"}},
+	{"hop knows only HELO", AS_IS,
+		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-500 what\r\n", "+HELO me\r\n", "-250 hop\r\n",
+			"<220 me ESMTP Landfall\r\n", ">EHLO c\r\n", "<250 me\r\n",
+			">MAIL FROM:<a@b> SIZE=3\r\n", "<555 5.5.4 parameter not offered\r\n"}},
+	{"dots", AS_IS,
+		{DATA, ">..\r\n...b\r\nc\r\n.\r\n", "+DATA\r\n", "-354 go\r\n", "+..\r\n...b\r\nc\r\n.\r\n",
+			"-250 ok\r\n", "<250 ok\r\n"}},
+	{"own sender", SENDER,
+		{DATA, ">hi\r\n.\r\n",
+			"+RSET\r\nMAIL FROM:<b+x@v.example> SIZE=4\r\nRCPT TO:<u@c>\r\nDATA\r\n",
+			"-250 a\r\n250 b\r\n250 c\r\n354 d\r\n", "+hi\r\n.\r\n", "-250 2.0.0 ok\r\n",
+			"<250 2.0.0 ok\r\n"}},
+	{"own sender, parameters kept", SENDER,
+		{HELLO, ">MAIL FROM:<a@b> SIZE=100 BODY=8BITMIME RET=HDRS ENVID=q1\r\n",
+			"+MAIL FROM:<a@b> BODY=8BITMIME RET=HDRS ENVID=q1 SIZE=65636\r\n", "-250 a\r\n",
+			">RCPT TO:<u@c> NOTIFY=FAILURE ORCPT=rfc822;u@c\r\n",
+			"+RCPT TO:<u@c> NOTIFY=FAILURE ORCPT=rfc822;u@c\r\n", "-250 b\r\n", ">DATA\r\n",
+			"<250 a\r\n250 b\r\n354 end data with <CR><LF>.<CR><LF>\r\n", ">hi\r\n.\r\n",
+			"+RSET\r\nMAIL FROM:<b+x@v.example> BODY=8BITMIME RET=HDRS ENVID=q1 SIZE=4\r\nRCPT "
+			"TO:<u@c> NOTIFY=FAILURE ORCPT=rfc822;u@c\r\nDATA\r\n"}},
+	{"own sender refused", SENDER,
+		{DATA, ">hi\r\n.\r\n",
+			"+RSET\r\nMAIL FROM:<b+x@v.example> SIZE=4\r\nRCPT TO:<u@c>\r\nDATA\r\n",
+			"-250 a\r\n553 5.1.8 no such sender\r\n503 b\r\n503 c\r\n",
+			"<553 5.1.8 no such sender\r\n", "+RSET\r\n", "-250 ok\r\n", ">NOOP\r\n",
+			"<250 2.0.0 Ok\r\n"}},
+	{"own sender, recipient refused, data wanted", SENDER,
+		{DATA, ">hi\r\n.\r\n",
+			"+RSET\r\nMAIL FROM:<b+x@v.example> SIZE=4\r\nRCPT TO:<u@c>\r\nDATA\r\n",
+			"-250 a\r\n250 b\r\n450 4.2.0 later\r\n354 d\r\n", "<450 4.2.0 later\r\n", "?", "+"}},
+	{"rendered", RENDERED,
+		{DATA, ">hi\r\n.\r\n", "+DATA\r\n", "-354 go\r\n", "+[hi\r\n]\r\n.\r\n", "-250 ok\r\n",
+			"<250 ok\r\n"}},
+	{"recorded before the answer", RECORDED, {SENT, "-250 2.0.0 ok\r\n", "<", "*", "<250 2.0.0 ok\r\n"}},
+	{"recorded, refused by the hop", RECORDED,
+		{SENT, "-554 5.7.1 spam\r\n", "<554 5.7.1 spam\r\n", "*", "<"}},
+	{"recorded, client gone, hop takes it", RECORDED,
+		{SENT, "x", "-250 ok\r\n", "*", "+QUIT\r\n", "-221 b\r\n", "?", "."}},
+	{"disk full", FULL,
+		{DATA, ">hi\r\n.\r\n", "<451 4.3.1 full\r\n", "+RSET\r\n", "-250 ok\r\n",
+			">MAIL FROM:<z@b>\r\n", "+MAIL FROM:<z@b>\r\n"}},
+	{"multi-line replies word for word", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "-250 ok\r\n", "<250 ok\r\n",
+			">RCPT TO:<u@c>\r\n", "+RCPT TO:<u@c>\r\n",
+			"-550-5.1.1 no\r\n550-5.1.1  such\r\n550 5.1.1 user\r\n",
+			"<550-5.1.1 no\r\n550-5.1.1  such\r\n550 5.1.1 user\r\n", ">DATA\r\n",
+			"<554 5.5.1 no valid recipients\r\n"}},
+	{"recipient refused, another one taken", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nRCPT TO:<v@c>\r\nRCPT TO:<w@c>\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "-250 a\r\n550 b\r\n", "+RCPT TO:<v@c>\r\n",
+			"-250 c\r\n",
+			"<250 a\r\n550 b\r\n250 c\r\n452 4.5.3 one recipient in a transaction\r\n"}},
+	{"sender refused, pipelined", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nDATA\r\nRSET\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "-550 5.7.1 no\r\n503 5.5.1 no\r\n",
+			"<550 5.7.1 no\r\n503 5.5.1 no\r\n503 5.5.1 say MAIL first\r\n250 2.0.0 Ok\r\n"}},
+	{"451 at the dot", AS_IS,
+		{SENT, "-451 4.7.650 later\r\n", "<451 4.7.650 later\r\n", ">RSET\r\n", "<250 2.0.0 Ok\r\n",
+			"+"}},
+	{"DATA refused", AS_IS,
+		{DATA, ">hi\r\n.\r\n", "+DATA\r\n", "-452 4.3.1 full\r\n", "<452 4.3.1 full\r\n",
+			"+RSET\r\n"}},
+	{"cut at the dot", AS_IS,
+		{SENT, "!", "<451 4.4.2 connection to the next hop lost\r\n", "?", ">MAIL FROM:<a@b>\r\n",
+			"^", "-220 hop\r\n", "+EHLO me\r\n", "-250-hop\r\n250-8BITMIME\r\n250 DSN\r\n",
+			"+MAIL FROM:<a@b>\r\n", "-250 ok\r\n", "<250 ok\r\n"}},
+	{"cut before DATA: a new connection", AS_IS,
+		{DATA, "!", "?", ">hi\r\n.\r\n", "^", "-220 hop\r\n", "+EHLO me\r\n",
+			"-250-hop\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 DSN\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nDATA\r\n", "-250 a\r\n250 b\r\n354 c\r\n",
+			"+hi\r\n.\r\n", "-250 ok\r\n", "<250 ok\r\n"}},
+	{"new connection offers less", AS_IS,
+		{DATA, "!", "?", ">hi\r\n.\r\n", "^", "-220 hop\r\n", "+EHLO me\r\n", "-250 hop\r\n",
+			"+QUIT\r\n", "<421 4.3.2 next hop no longer offers what it did\r\n", "-221 ok\r\n",
+			"?", "."}},
+	{"cut between MAIL and RCPT", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "-250 ok\r\n", "<250 ok\r\n", "!",
+			"?", ">RCPT TO:<u@c>\r\n", "^", "-220 hop\r\n", "+EHLO me\r\n",
+			"-250-hop\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 DSN\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "-250 a\r\n250 b\r\n", "<250 b\r\n"}},
+	{"cut between MAIL and RCPT, MAIL then refused", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "-250 ok\r\n", "<250 ok\r\n", "!",
+			"?", ">RCPT TO:<u@c>\r\n", "^", "-220 hop\r\n", "+EHLO me\r\n",
+			"-250-hop\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 DSN\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "-452 4.3.1 full\r\n503 b\r\n",
+			"<452 4.3.1 full\r\n"}},
+	{"idle connection had been closed", AS_IS,
+		{SENT, "-250 ok\r\n", "<250 ok\r\n", ">MAIL FROM:<d@e>\r\nRCPT TO:<f@g>\r\n",
+			"+MAIL FROM:<d@e>\r\nRCPT TO:<f@g>\r\n", "!", "?", "<", "^", "-220 hop\r\n",
+			"+EHLO me\r\n", "-250-hop\r\n250-8BITMIME\r\n250 DSN\r\n", "+MAIL FROM:<d@e>\r\n",
+			"-250 a\r\n", "<250 a\r\n", "+RCPT TO:<f@g>\r\n"}},
+	{"lost at MAIL on a fresh connection", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "!",
+			"?",
+			"<451 4.4.2 connection to the next hop lost\r\n451 4.4.2 connection to the next hop "
+			"lost\r\n"}},
+	{"reconnect fails", AS_IS,
+		{HELLO, "!", "?", ">MAIL FROM:<a@b>\r\n", "!", "?", "<451 4.4.1 next hop does not answer\r\n",
+			">NOOP\r\n", "<250 2.0.0 Ok\r\n", "~"}},
+	{"reconnect fails at the dot", AS_IS,
+		{DATA, "!", "?", ">hi\r\n.\r\n", "!", "?", "<451 4.4.1 next hop does not answer\r\n"}},
+	{"hop down at the greeting", AS_IS,
+		{"!", "?", "<421 4.3.2 next hop does not answer, try again later\r\n", "."}},
+	{"hop greets with 554", AS_IS,
+		{"^", "-554 go away\r\n", "?", "<421 4.3.2 next hop does not answer, try again later\r\n",
+			"."}},
+	{"hop greets with 421", AS_IS,
+		{"^", "-421 4.7.0 too many of you\r\n", "?", "<421 4.7.0 too many of you\r\n", "."}},
+	{"hop refuses HELO", AS_IS,
+		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-550 no\r\n", "+HELO me\r\n", "-550 no\r\n", "?",
+			"<421 4.3.2 next hop does not answer, try again later\r\n", "."}},
+	{"421 at RCPT", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nDATA\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "-250 ok\r\n421 4.7.0 later\r\n", "?",
+			"<250 ok\r\n421 4.7.0 later\r\n", "."}},
+	{"421 at the dot", AS_IS, {SENT, "-421 4.3.2 down\r\n", "?", "<421 4.3.2 down\r\n", "."}},
+	{"421 at DATA", AS_IS,
+		{DATA, ">hi\r\n.\r\n", "+DATA\r\n", "-421 4.3.2 down\r\n", "?", "<421 4.3.2 down\r\n", "."}},
+	{"421 while idle, then more mail", AS_IS,
+		{SENT, "-250 ok\r\n", "<250 ok\r\n", "-421 4.4.2 idle\r\n", "?", ">MAIL FROM:<d@e>\r\n", "^",
+			"-220 hop\r\n"}},
+	{"says what it was not asked", AS_IS, {HELLO, "-250 hm\r\n", "?", ">NOOP\r\n", "<250 2.0.0 Ok\r\n"}},
+	{"does not speak SMTP at the dot", AS_IS,
+		{SENT, "-HTTP/1.1 200 OK\r\n", "?", "<451 4.4.2 connection to the next hop lost\r\n"}},
+	{"2xx for DATA", AS_IS,
+		{DATA, ">hi\r\n.\r\n", "+DATA\r\n", "-250 ok\r\n", "?",
+			"<451 4.4.2 connection to the next hop lost\r\n"}},
+	{"354 for MAIL", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "-354 ok\r\n", "?",
+			"<451 4.4.2 connection to the next hop lost\r\n"}},
+	{"client gone before its dot", AS_IS, {DATA, ">hi\r\n.", "x", "+QUIT\r\n", "-221 b\r\n", "?", "."}},
+	{"client gone after its dot", AS_IS, {SENT, "x", "-250 ok\r\n", "+QUIT\r\n", "-221 b\r\n", "?", "."}},
+	{"client gone while MAIL waits", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "x", "?", "."}},
+	{"client silent", AS_IS, {DATA, ">hi\r\n", "t", "<421 4.4.2 silent for too long\r\n", "+QUIT\r\n"}},
+	{"bare LF", AS_IS,
+		{DATA, ">a\nb\r\n.\r\n", "<550 5.5.2 bare line feed\r\n", "+RSET\r\n", "-250 ok\r\n",
+			">NOOP\r\n", "<250 2.0.0 Ok\r\n"}},
+	{"LF.LF smuggles nothing", AS_IS,
+		{DATA, ">a\n.\nMAIL FROM:<x@y>\r\nRCPT TO:<z@y>\r\nDATA\r\n\r\n.\r\n",
+			"<550 5.5.2 bare line feed\r\n", "+RSET\r\n"}},
+	{"bare CR", AS_IS,
+		{DATA, ">a\r\n.\r\r\nQUIT\r\n.\r\n", "<550 5.5.2 bare carriage return\r\n", "+RSET\r\n"}},
+	{"RSET between", AS_IS,
+		{OPENED, ">RSET\r\n", "<250 2.0.0 Ok\r\n", "+RSET\r\n", "-250 ok\r\n", ">MAIL FROM:<d@e>\r\n",
+			"+MAIL FROM:<d@e>\r\n", "-250 a\r\n", "<250 a\r\n"}},
+	{"EHLO is RSET too", AS_IS, {OPENED, ">HELO c\r\n", "<250 me\r\n", "+RSET\r\n"}},
+	{"RSET refused by the hop: a new connection", AS_IS,
+		{OPENED, ">RSET\r\n", "<250 2.0.0 Ok\r\n", "+RSET\r\n", "-500 what\r\n", "?",
+			">MAIL FROM:<d@e>\r\n", "^"}},
+	{"stop while idle", AS_IS, {HELLO, "s", "<421 4.3.2 going down, try again later\r\n", "+QUIT\r\n"}},
+	{"stop within a transaction", AS_IS,
+		{SENT, "s", "<", "-250 ok\r\n", "<250 ok\r\n421 4.3.2 going down, try again later\r\n",
+			"+QUIT\r\n"}},
+	{"stop within a transaction, 421 from the hop", AS_IS,
+		{SENT, "s", "<", "-421 x\r\n", "<421 x\r\n", "?", "."}},
+	{"commands", AS_IS,
+		{HELLO,
+			">NOOP x\r\nVRFY u\r\nEXPN l\r\nHELP\r\nSTARTTLS\r\nAUTH PLAIN\r\nETRN "
+			"x\r\nXYZZY\r\nDATA\r\nRCPT TO:<u@c>\r\n\r\nEHLO\r\n",
+			"<250 2.0.0 Ok\r\n252 2.0.0 send to it and see\r\n502 5.5.1 not offered\r\n214 2.0.0 "
+			"see RFC 5321\r\n502 5.5.1 not offered\r\n502 5.5.1 not offered\r\n"
+			"502 5.5.1 not offered\r\n500 5.5.2 command not known\r\n503 5.5.1 say MAIL "
+			"first\r\n503 5.5.1 say MAIL first\r\n"
+			"500 5.5.2 command not known\r\n501 5.5.4 want a host name\r\n",
+			"+"}},
+	{"MAIL and RCPT not in order", AS_IS,
+		{HELLO,
+			">MAIL FROM:a@b\r\nMAIL FROM:<a@b> BODY=BINARYMIME\r\nMAIL FROM:<a@b> "
+			"AUTH=<>\r\nMAIL FROM:<a@b> SIZE=x\r\nMAIL FROM:<a@b> SIZE=934465\r\n",
+			"<501 5.5.4 want MAIL FROM:<address>\r\n501 5.5.4 parameter not in order\r\n555 "
+			"5.5.4 parameter not offered\r\n501 5.5.4 parameter not in order\r\n552 5.3.4 "
+			"message too large\r\n",
+			">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "-250 ok\r\n", "<250 ok\r\n",
+			">MAIL FROM:<a@b>\r\nRCPT TO:<>\r\nRCPT TO:<u@c> FOO=1\r\nDATA x\r\nDATA\r\n",
+			"<503 5.5.1 a transaction is open already\r\n501 5.5.4 want RCPT TO:<address>\r\n555 "
+			"5.5.4 parameter not offered\r\n501 5.5.4 DATA takes no argument\r\n554 5.5.1 no "
+			"valid recipients\r\n",
+			"+"}},
+	{"MAIL before EHLO", AS_IS,
+		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-250 hop\r\n", "<220 me ESMTP Landfall\r\n",
+			">MAIL FROM:<a@b>\r\n", "<503 5.5.1 say EHLO first\r\n"}},
+	{"line ends of commands", AS_IS,
+		{HELLO, ">NOOP\nNO\rOP\r\nQUIT\n",
+			"<500 5.5.2 bare line feed\r\n500 5.5.2 bare carriage return\r\n500 5.5.2 bare line "
+			"feed\r\n"}},
+	{"BDAT ends the session", AS_IS,
+		{HELLO, ">BDAT 6 LAST\r\nRSET\r\n", "<502 5.5.1 not offered\r\n", "+QUIT\r\n"}},
+	{"HTTP ends the session", AS_IS,
+		{HELLO, ">POST / HTTP/1.1\r\nNOOP\r\n", "<421 4.7.0 this is not HTTP\r\n", "+QUIT\r\n"}},
+	{"too many errors", AS_IS,
+		{HELLO,
+			">A\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r"
+			"\nA\r\nA\r\n",
+			"<500 5.5.2 command not known\r\n*19", ">A\r\nNOOP\r\n",
+			"<500 5.5.2 command not known\r\n421 4.7.0 too many errors\r\n", "+QUIT\r\n"}},
+	{"hop with a small SIZE", AS_IS,
+		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-250-hop\r\n250 SIZE 30\r\n",
+			"<220 me ESMTP Landfall\r\n", ">EHLO c\r\n", "<250-me\r\n250 SIZE 15\r\n",
+			">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "-250 a\r\n", "<250 a\r\n",
+			">RCPT TO:<u@c>\r\n", "+RCPT TO:<u@c>\r\n", "-250 a\r\n", "<250 a\r\n", ">DATA\r\n",
+			"<354 end data with <CR><LF>.<CR><LF>\r\n", ">0123456789abcdef\r\nQUIT\r\n.\r\n",
+			"<552 5.3.4 message too large\r\n", "+RSET\r\n"}},
+};
+
+static int manner;
+
+static void prepare(void *arg, const struct envelope *e, slice message, uint64_t size, struct relay_copy *c)
+{
+	(void)arg, (void)e, (void)size;
+	if (manner & FULL) {
+		c->code = 451;
+		c->text = "4.3.1 full";
+	}
+	if (manner & SENDER) {
+		c->has_sender = true;
+		buf_str(&c->sender, "b+x@v.example");
+	}
+	if (manner & RENDERED) {
+		buf_byte(&c->rendered, '[');
+		buf_put(&c->rendered, message);
+		buf_byte(&c->rendered, ']');
+		c->message = buf_slice(&c->rendered);
+	}
+}
+
+static bool taken(void *arg, struct relay_copy *c, slice text)
+{
+	(void)arg, (void)c, (void)text;
+	return manner & RECORDED;
+}
+
+static void answered(void *arg, int code)
+{
+	(void)code;
+	++*(unsigned *)arg;
+}
+
+static void expect(const char *name, struct buf *out, const char *want)
+{
+	struct buf all;
+	const char *star = strrchr(want, '*');
+	int times = star && star[1] ? atoi(star + 1) : 1;
+
+	buf_init(&all, 65536);
+	for (int i = 0; i < times; i++)
+		buf_put(&all, times > 1 ? slice_of(want, (size_t)(star - want)) : slice_str(want));
+	test_slices_equal(name, buf_slice(out), buf_slice(&all));
+	buf_clear(out);
+	buf_free(&all);
+}
+
+static void feed(struct relay *r, bool client, slice in, size_t cut, bool bytewise)
+{
+	for (size_t at = 0, to; at < in.len; at = to) {
+		slice piece;
+
+		to = bytewise ? at + 1 : at < cut && cut < in.len ? cut : in.len;
+		piece = test_guard(slice_sub(in, at, to));
+		if (client)
+			relay_client_in(r, piece);
+		else
+			relay_hop_in(r, piece);
+		exchange_fill(&r->exchange);
+		test_unguard(piece);
+	}
+}
+
+/* False: cut lies behind the end of every input. */
+static bool run(const struct script *s, size_t cut, bool bytewise)
+{
+	struct session_config cfg = {.host = SLICE("me"), .max_message = 1 << 20};
+	struct relay_world world = {prepare, taken, answered};
+	struct relay r;
+	unsigned count = 0;
+	bool within = false;
+	char name[128];
+
+	manner = s->manner;
+	relay_init(&r, &cfg, &world, &count);
+	for (unsigned i = 0; s->steps[i]; i++) {
+		const char *step = s->steps[i];
+		slice in = slice_str(step + 1);
+
+		snprintf(name, sizeof name, "%s, step %u (%.20s), cut at %zd", s->name, i, step,
+			bytewise ? -1 : (ssize_t)cut);
+		switch (*step) {
+		case '>':
+		case '-':
+			within |= cut < in.len;
+			feed(&r, *step == '>', in, cut, bytewise);
+			break;
+		case '<':
+			expect(name, &r.session.out, step + 1);
+			break;
+		case '+':
+			expect(name, &r.exchange.out, step + 1);
+			break;
+		case '^':
+			test_numbers_equal(name, r.hop, RELAY_HOP_WANTED);
+			relay_hop_up(&r);
+			break;
+		case '~':
+			test_numbers_equal(name, r.hop, RELAY_HOP_NONE);
+			break;
+		case '!':
+			relay_hop_gone(&r);
+			break;
+		case '?':
+			test_numbers_equal(name, r.hop_close, true);
+			r.hop_close = false;
+			break;
+		case '*':
+			relay_synced(&r);
+			break;
+		case 'x':
+			buf_clear(&r.session.out);
+			relay_client_gone(&r);
+			break;
+		case 't':
+			relay_client_late(&r);
+			break;
+		case 's':
+			relay_stop(&r);
+			break;
+		case '.':
+			test_numbers_equal(name, relay_done(&r), true);
+			break;
+		}
+	}
+	test_numbers_equal(s->name, r.hop_close, false);
+	relay_free(&r);
+	return within;
+}
+
+static void conversations(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+		run(&scripts[i], SIZE_MAX, false);
+		run(&scripts[i], 0, true);
+		for (size_t cut = 1; run(&scripts[i], cut, false); cut++)
+			;
+	}
+}
+
+/* A message of many pieces reaches the hop whole, though out never grows far. */
+static void large_body(void **state)
+{
+	struct session_config cfg = {.host = SLICE("me"), .max_message = 8 << 20};
+	struct relay_world world = {prepare, taken, answered};
+	struct buf body, wire;
+	struct relay r;
+	unsigned count = 0;
+
+	(void)state;
+	manner = AS_IS;
+	buf_init(&body, 8 << 20);
+	buf_init(&wire, 16 << 20);
+	for (int i = 0; i < 200000; i++)
+		buf_printf(&body, i % 3 ? "line %d\r\n" : "..line %d\r\n", i);
+	buf_str(&body, ".\r\n");
+	relay_init(&r, &cfg, &world, &count);
+	relay_hop_up(&r);
+	relay_hop_in(&r, SLICE("220 x\r\n250-x\r\n250 PIPELINING\r\n"));
+	relay_client_in(&r, SLICE("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n"));
+	relay_hop_in(&r, SLICE("250 a\r\n250 b\r\n"));
+	relay_client_in(&r, SLICE("DATA\r\n"));
+	for (size_t at = 0; at < body.len; at += 65536)
+		relay_client_in(&r, slice_sub(buf_slice(&body), at, at + 65536));
+	assert_false(relay_hungry(&r));
+	buf_clear(&r.exchange.out);
+	relay_hop_in(&r, SLICE("354 go\r\n"));
+	while (r.exchange.out.len > 0) {
+		assert_int_equal(relay_hop_limit(&r), RELAY_LIMIT_REPLY);
+		assert_true(r.exchange.out.len < 4 * EXCHANGE_PIECE);
+		buf_put(&wire, slice_sub(buf_slice(&r.exchange.out), 0, 50000));
+		buf_drop(&r.exchange.out, 50000);
+		exchange_fill(&r.exchange);
+	}
+	assert_int_equal(relay_hop_limit(&r), RELAY_LIMIT_DOT);
+	test_slices_equal("body", buf_slice(&wire), buf_slice(&body));
+	relay_free(&r);
+	buf_free(&body);
+	buf_free(&wire);
+}
+
+/* A hop that answers 250 before it has the whole message has not got it. */
+static void early_answer(void **state)
+{
+	struct session_config cfg = {.host = SLICE("me"), .max_message = 8 << 20};
+	struct relay_world world = {prepare, taken, answered};
+	unsigned count = 0;
+
+	(void)state;
+	manner = AS_IS;
+	for (int code = 250; code <= 552; code += 302) {
+		struct relay r;
+		char reply[64];
+
+		snprintf(reply, sizeof reply, "%d hm\r\n", code);
+		relay_init(&r, &cfg, &world, &count);
+		relay_hop_up(&r);
+		relay_hop_in(&r, SLICE("220 x\r\n250-x\r\n250 PIPELINING\r\n"));
+		relay_client_in(&r, SLICE("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n"));
+		relay_hop_in(&r, SLICE("250 a\r\n250 b\r\n"));
+		relay_client_in(&r, SLICE("DATA\r\nhello\r\n.\r\n"));
+		buf_clear(&r.session.out);
+		relay_hop_in(&r, SLICE("354 go\r\n"));
+		buf_drop(&r.exchange.out, 3);
+		relay_hop_in(&r, slice_str(reply));
+		assert_true(r.hop_close);
+		test_slices_equal("early", buf_slice(&r.session.out),
+			code == 250 ? SLICE("451 4.4.2 connection to the next hop lost\r\n")
+				    : SLICE("552 hm\r\n"));
+		relay_free(&r);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(conversations),
+		cmocka_unit_test(large_body),
+		cmocka_unit_test(early_answer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
