@@ -1,4 +1,4 @@
-/* landfall-rewriter: the SMTP front, and the filter `rewrite`. */
+/* landfall-rewriter: the SMTP front. */
 #include "core/base/must.h"
 #include "core/io/daemon.h"
 #include "core/io/keyfile.h"
@@ -6,7 +6,6 @@
 #include "core/io/outbox.h"
 #include "core/parse/url.h"
 #include "core/web/health.h"
-#include "rewriter/command.h"
 #include "rewriter/front.h"
 
 #include <errno.h>
@@ -176,14 +175,11 @@ int main(int argc, char **argv)
 {
 	static const struct daemon_about about = {.program = "landfall-rewriter",
 		.what = "SMTP proxy before the MTA: gives every recipient's copy its own pixel and links",
-		.example = "landfall-rewriter --config /etc/landfall/landfall.conf\n"
-			   "  landfall-rewriter rewrite --help"};
+		.example = "landfall-rewriter --config /etc/landfall/landfall.conf"};
 	static struct rewriter w = {.listen_fd = -1};
 	struct buf why;
 	int rc;
 
-	if (argc > 1 && strcmp(argv[1], "rewrite") == 0)
-		return command_rewrite(argc - 1, argv + 1);
 	rc = daemon_start(&about, argc, argv, &w.config);
 	if (rc >= 0)
 		return rc;
