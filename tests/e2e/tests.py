@@ -1,4 +1,5 @@
 """The end-to-end tests. Each works in bench.dir with programs of bench.bin."""
+import glob
 import http.client
 import json
 import os
@@ -9,6 +10,7 @@ import threading
 import time
 
 import chain as chains
+import check
 from chain import Chain, Ports, Up, free_ports, until
 
 
@@ -58,6 +60,23 @@ def test_main_job(bench):
     assert b"landfall_" in get(chain.ports.reports, "/metrics")[2]
     done = chain.landfall("doctor", "--config", chain.config())
     assert done.returncode == 0, done.stdout
+    the_check_would_notice(chain, c)
+    journals = glob.glob(chain.up.dir + "/**/*.seg", recursive=True)
+    done = chain.landfall("dump", *journals)
+    assert done.returncode == 0 and done.stdout.count("\n  sent ms=") == 200, (len(journals), done.stdout[-500:], done.stderr)
+
+
+def the_check_would_notice(chain, c):
+    """Every number of the report, made wrong by one, is seen to be wrong."""
+    expected = chain.expected(c)
+    for name in expected.counts():
+        report = chain.report(c.name)
+        *way, last = name.split(".")
+        at = report
+        for part in way:
+            at = at[part]
+        at[last] += 1
+        assert len(check.compare(report, expected)[1]) == 1, name
 
 
 def test_queue_id_join(bench):
