@@ -174,7 +174,9 @@ class Chain:
             if not port_is_free(port):
                 raise Trouble("port %d, meant for %s, is taken: choose others with --port-base" % (port, name))
         self.mta.make(self.ports.mta, self.ports.sink)
-        os.makedirs(self.sink_dir, exist_ok=True)
+        # A new world: mailboxes of an earlier run are not read again.
+        shutil.rmtree(self.sink_dir, ignore_errors=True)
+        os.makedirs(self.sink_dir)
         self.sink_process = subprocess.Popen(
             [sys.executable, HERE + "/sink.py", "--port", str(self.ports.sink), "--dir", self.sink_dir],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
