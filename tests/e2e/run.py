@@ -21,7 +21,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, ROOT + "/deploy/demo"]
 import tests  # noqa: E402
 
-COMPLAINT = re.compile(r"ERROR: (Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:|must\(.*\) (failed|broken)")
+COMPLAINT = re.compile(r"ERROR: (Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:|fatal: \S+: must\(")
 
 
 class Bench:
