@@ -27,7 +27,7 @@ static const struct command about = {
 	.what = "Journal segments (DIR/.../*.seg) as text: a line for each frame, and a line for each event "
 		"in\n"
 		"it. Damage is said and stepped over; exit status 1 if there was any.",
-	.example = "  landfall dump landfall-data/tracker/*/*.seg",
+	.example = "  landfall dump landfall-data/rewriter/*.seg",
 	.rows = rows,
 	.count = 1,
 	.least = 1,
