@@ -138,6 +138,17 @@ struct mimeb64_mark mimeb64_place(const struct mimeb64_text *t, size_t d)
 	return t->marks[lo];
 }
 
+size_t mimeb64_offset(const struct mimeb64_text *t, size_t d)
+{
+	struct mimeb64_mark m = mimeb64_place(t, d);
+	size_t want = (d - m.dec) * 4 / 3, i = m.enc;
+
+	for (; i < t->end; i++)
+		if (!ascii_space(t->enc.p[i]) && want-- == 0)
+			break;
+	return i;
+}
+
 size_t mimeb64_size(size_t n, size_t width, slice line_end)
 {
 	size_t all = (n + 2) / 3 * 4, lines = all ? (all - 1) / width : 0;

@@ -32,6 +32,9 @@ int mimeb64_decode(struct arena *a, slice enc, struct mimeb64_text *out);
 /* The line to encode from when decoded byte d changes. */
 struct mimeb64_mark mimeb64_place(const struct mimeb64_text *t, size_t d);
 
+/* Where the digits of decoded byte d begin in enc. */
+size_t mimeb64_offset(const struct mimeb64_text *t, size_t d);
+
 /* Bytes that mimeb64_encode writes for n bytes. */
 size_t mimeb64_size(size_t n, size_t width, slice line_end);
 /* Lines of width columns with line_end between them, none behind the last. */
