@@ -6,6 +6,7 @@
 #include "core/io/outbox.h"
 #include "core/parse/url.h"
 #include "core/web/health.h"
+#include "rewriter/command.h"
 #include "rewriter/front.h"
 
 #include <errno.h>
@@ -180,6 +181,8 @@ int main(int argc, char **argv)
 	struct buf why;
 	int rc;
 
+	if (argc > 1 && strcmp(argv[1], "rewrite") == 0)
+		return command_rewrite(argc - 1, argv + 1);
 	rc = daemon_start(&about, argc, argv, &w.config);
 	if (rc >= 0)
 		return rc;
