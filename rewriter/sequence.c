@@ -97,15 +97,23 @@ static bool intact(const uint8_t *p, uint64_t place)
 	return get_le32(p) == crc32c(slice_of(p + 4, RECORD - 4)) && get_le64(p + 24) == place;
 }
 
-/* Take over what the records say. False: they are of another lane. */
-static bool replay(struct sequence *s, const uint8_t *p, uint64_t n, bool torn)
+static bool blank(const uint8_t *p)
 {
-	uint64_t bad = 0, last_bad = 0;
+	static const uint8_t zeros[RECORD];
+
+	return memcmp(p, zeros, RECORD) == 0;
+}
+
+/* Take over what the records say. False: they are of another lane. */
+static bool replay(struct sequence *s, const uint8_t *p, uint64_t n)
+{
+	uint64_t bad = 0;
 
 	for (uint64_t i = 0; i < n; i++, p += RECORD) {
 		if (!intact(p, i)) {
-			bad++;
-			last_bad = i;
+			/* The file had grown, but the record was not synced. */
+			if (i == 0 || i + 1 < n || !blank(p))
+				bad++;
 			continue;
 		}
 		if (get_le32(p + 4) != s->lane)
@@ -117,7 +125,7 @@ static bool replay(struct sequence *s, const uint8_t *p, uint64_t n, bool torn)
 		else if (get_le32(p + 16) > 0)
 			set_end(s, get_le64(p + 8), get_le32(p + 16));
 	}
-	if (bad == 0 || (bad == 1 && last_bad == n - 1 && !torn && n > 1))
+	if (bad == 0)
 		return true;
 	log_error("sequence", "sequence file damaged",
 		"bad_records=%" PRIu64 " hint=\"all campaigns go on behind %" PRIu32 "\"", bad,
@@ -158,7 +166,7 @@ static int read_old(struct sequence *s)
 		n += (size_t)got;
 	}
 	if (n >= RECORD)
-		rc = replay(s, p, n / RECORD, n % RECORD != 0) ? 1 : 0;
+		rc = replay(s, p, n / RECORD) ? 1 : 0;
 out:
 	free(p);
 	close(fd);

@@ -17,8 +17,9 @@
  *	24  8  place of the record, from 0
  *
  * The last record of a campaign counts. Opening writes the file anew, one
- * record a campaign. A record that is not whole at the very end was never
- * synced, so nothing of it was used.
+ * record a campaign. A record never crosses a sector: at the very end it may be
+ * missing, cut or all zeros after a power loss; then it was never synced, so
+ * nothing of it was used. Anything else that is not whole is damage.
  */
 #ifndef LF_REWRITER_SEQUENCE_H
 #define LF_REWRITER_SEQUENCE_H

@@ -7,7 +7,6 @@
 #include "core/parse/smtp.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 static size_t unescape(slice text, uint8_t *out)
 {
@@ -93,7 +92,6 @@ static void sequences(void **state)
 		rows++;
 	}
 	assert_int_equal(rows, 16);
-	free((void *)file.p);
 }
 
 int main(void)

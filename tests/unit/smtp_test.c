@@ -309,14 +309,19 @@ static void offers(void **state)
 		uint64_t size;
 		slice again;
 	} rows[] = {
-		{"all", SLICE("mx\nPIPELINING\nSIZE 10240000\nVRFY\nSTARTTLS\nENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKING"),
-			63, 10240000, SLICE("h\nPIPELINING\nSIZE 10240000\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN")},
+		{"all",
+			SLICE("mx\nPIPELINING\nSIZE "
+			      "10240000\nVRFY\nSTARTTLS\nENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKI"
+			      "NG"),
+			63, 10240000,
+			SLICE("h\nPIPELINING\nSIZE 10240000\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN")},
 		{"lower case", SLICE("mx\nsize 0\npipelining "), 3, 0, SLICE("h\nPIPELINING\nSIZE")},
 		{"none", SLICE("mx.example"), 0, 0, SLICE("h")},
 		{"a name is not an offer", SLICE("DSN"), 0, 0, SLICE("h")},
 		{"longer word", SLICE("mx\nDSNX\nSIZEX 4"), 0, 0, SLICE("h")},
 		{"size not a number", SLICE("mx\nSIZE 12k"), SMTP_OFFER_SIZE, 0, SLICE("h\nSIZE")},
-		{"size past 64 bits", SLICE("mx\nSIZE 18446744073709551616"), SMTP_OFFER_SIZE, 0, SLICE("h\nSIZE")},
+		{"size past 64 bits", SLICE("mx\nSIZE 18446744073709551616"), SMTP_OFFER_SIZE, 0,
+			SLICE("h\nSIZE")},
 	};
 
 	(void)state;
