@@ -4,10 +4,10 @@
 #include "core/io/keyfile.h"
 #include "core/io/log.h"
 #include "core/io/outbox.h"
-#include "core/parse/url.h"
 #include "core/web/health.h"
 #include "rewriter/command.h"
 #include "rewriter/front.h"
+#include "rewriter/settings.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #define MAX_WHY 2048
-#define MAX_CAMPAIGN_HEADERS 32
 /* What the shipper may take to empty the journal at the end; what is left goes
  * out with the next start. */
 #define DRAIN_MS 2000
@@ -27,8 +26,7 @@
 struct rewriter {
 	struct config config;
 	struct keyring ring;
-	slice campaign_headers[MAX_CAMPAIGN_HEADERS];
-	struct buf track_host;
+	struct policy policy;
 	int listen_fd;
 	struct outbox *outbox;
 	struct sequence *sequence;
@@ -40,41 +38,14 @@ struct rewriter {
 
 static int fail(const char *what, const char *why)
 {
-	fprintf(stderr, "landfall-rewriter: %s%s%s\n", what, *what && *why ? ": " : "", why);
+	fprintf(stderr, "landfall-rewriter: %s: %s\n", what, why);
 	return EXIT_WORLD;
 }
 
-static struct policy policy_of(struct rewriter *w)
+static int fail_with(const struct buf *why, int status)
 {
-	struct config *c = &w->config;
-	slice words = slice_str(c->rewriter_campaign_headers), host;
-	size_t n = 0, at = 0;
-	struct policy p = {.track_url = slice_str(c->track_url),
-		.opens = c->track_opens,
-		.clicks = c->track_clicks,
-		.text_links = c->track_text_links,
-		.unsubscribe = c->track_unsubscribe,
-		.default_campaign = slice_str(c->rewriter_default_campaign),
-		.default_tenant = slice_str(c->rewriter_default_tenant),
-		.campaign_headers = w->campaign_headers};
-
-	while (at < words.len && n < MAX_CAMPAIGN_HEADERS) {
-		size_t blank = slice_chr(words, ' ', at);
-		slice word = slice_trim(slice_sub(words, at, blank));
-
-		if (word.len > 0)
-			w->campaign_headers[n++] = word;
-		at = blank == SLICE_NPOS ? words.len : blank + 1;
-	}
-	p.campaign_header_count = n;
-	while (slice_ends(p.track_url, SLICE("/")))
-		p.track_url = slice_sub(p.track_url, 0, p.track_url.len - 1);
-	host = url_host(p.track_url);
-	buf_init(&w->track_host, 1024);
-	for (size_t i = 0; i < host.len; i++)
-		buf_byte(&w->track_host, ascii_lower(host.p[i]));
-	p.track_host = buf_slice(&w->track_host);
-	return p;
+	fprintf(stderr, "landfall-rewriter: %.*s\n", SLICE_FMT(buf_slice(why)));
+	return status;
 }
 
 static int open_outbox(struct rewriter *w)
@@ -107,23 +78,19 @@ static int open_outbox(struct rewriter *w)
 static int open_all(struct rewriter *w, struct buf *why)
 {
 	struct config *c = &w->config;
-	int rc;
+	int rc = settings_policy(&c->arena, c, &w->policy, why);
 
-	if (!url_is_web(slice_str(c->track_url))) {
-		fprintf(stderr, "landfall-rewriter: track.url = %s: want http:// or https:// and a host\n",
-			c->track_url);
-		return EXIT_REFUSED;
-	}
-	rc = keyfile_load(config_path(c, c->keys_file), &w->ring, why);
 	if (rc < 0)
-		return fail("", (buf_byte(why, 0), (const char *)why->p));
+		return fail_with(why, EXIT_REFUSED);
+	if (keyfile_load(config_path(c, c->keys_file), &w->ring, why) < 0)
+		return fail_with(why, EXIT_WORLD);
 	w->listen_fd = daemon_listen(&c->rewriter_listen, "rewriter.listen", why);
 	if (w->listen_fd < 0)
-		return fail("", (buf_byte(why, 0), (const char *)why->p));
+		return fail_with(why, EXIT_WORLD);
 	rc = open_outbox(w);
 	if (rc)
 		return rc;
-	w->copier = copier_open(&(struct copier_config){.policy = policy_of(w),
+	w->copier = copier_open(&(struct copier_config){.policy = w->policy,
 		.ring = &w->ring,
 		.return_path_domain = slice_str(c->track_return_path_domain),
 		.outbox = w->outbox,
@@ -132,7 +99,7 @@ static int open_all(struct rewriter *w, struct buf *why)
 	w->front = front_open(&(struct front_config){
 		.config = c, .listen_fd = w->listen_fd, .copier = w->copier, .outbox = w->outbox});
 	if (health_open(&w->health, &c->rewriter_metrics, "rewriter.metrics", why) < 0)
-		return fail("", (buf_byte(why, 0), (const char *)why->p));
+		return fail_with(why, EXIT_WORLD);
 	return 0;
 }
 
@@ -145,7 +112,6 @@ static void close_all(struct rewriter *w)
 	outbox_close(&w->outbox, DRAIN_MS);
 	if (w->listen_fd >= 0)
 		close(w->listen_fd);
-	buf_free(&w->track_host);
 	config_close(&w->config);
 }
 
