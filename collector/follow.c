@@ -168,7 +168,7 @@ static int by_age(const void *a, const void *b)
 	return cx < cy ? -1 : cx > cy;
 }
 
-/* All files with something in them that are or were the log, oldest first. */
+/* All files that are or were the log, oldest first. */
 static struct files list_files(const struct follow *f)
 {
 	struct files all = {NULL, 0};
@@ -189,7 +189,7 @@ static struct files list_files(const struct follow *f)
 		one = &all.file[all.count];
 		if (snprintf(one->path, sizeof one->path, "%s%s", dir, d->d_name) >= (int)sizeof one->path)
 			continue;
-		if (stat(one->path, &one->st) == 0 && S_ISREG(one->st.st_mode) && one->st.st_size > 0)
+		if (stat(one->path, &one->st) == 0 && S_ISREG(one->st.st_mode))
 			all.count++;
 	}
 	if (open_dir)
@@ -261,7 +261,7 @@ static int find_first(struct follow *f)
 			log_warn("follow", "log file is gone", "path=%s inode=%" PRIu64 " offset=%" PRIu64,
 				f->path, f->place.inode, f->place.offset);
 		for (size_t i = 0; i < all.count; i++) {
-			if (ns_of(all.file[i].st.st_mtim) > f->place.mtime_ns) {
+			if (all.file[i].st.st_size > 0 && ns_of(all.file[i].st.st_mtim) > f->place.mtime_ns) {
 				path = all.file[i].path;
 				break;
 			}
@@ -287,7 +287,7 @@ static bool find_next(struct follow *f, char path[PATH_MAX])
 	for (size_t i = 0; i < all.count && !found; i++) {
 		const struct file *one = &all.file[i];
 
-		if (is_place(&one->st, &f->place) || by_age(one, &ours) <= 0)
+		if (one->st.st_size == 0 || is_place(&one->st, &f->place) || by_age(one, &ours) <= 0)
 			continue;
 		/* The copy that copytruncate made of what was read already. */
 		if (file_has_head(one->path, &f->place))
