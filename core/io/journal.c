@@ -49,8 +49,8 @@ struct journal {
 	struct segment *segs; /* by position; the last one is written to */
 	size_t count, room;
 	struct segment spare; /* made ahead; fd -1: none */
-	bool making;
-	uint64_t bytes; /* on disk, spare included */
+	bool making;          /* a segment is being made or taken into use */
+	uint64_t bytes;       /* on disk, spare included */
 	uint64_t failed_ms;
 	int failed; /* why the last segment could not be made, or 0 */
 
@@ -74,7 +74,6 @@ struct journal {
 	int read_fd;
 	uint64_t read_start;
 	uint64_t damage_seen; /* damage before this position is counted already */
-	uint8_t *scratch;     /* FRAME_MAX, made when first needed */
 };
 
 static uint64_t next_start(const struct journal *j)
@@ -254,13 +253,6 @@ static int open_segments(struct journal *j, uint32_t *lane)
 	return 0;
 }
 
-static uint8_t *scratch(struct journal *j)
-{
-	if (!j->scratch)
-		j->scratch = must_alloc(FRAME_MAX);
-	return j->scratch;
-}
-
 static int reading_fd(struct journal *j, uint64_t start)
 {
 	char name[SEGMENT_NAME];
@@ -288,13 +280,16 @@ static void scan_segment(struct journal *j, const struct segment *s, uint64_t li
 {
 	struct segment_view v = {reading_fd(j, s->start), j->lane, s->start, limit};
 	uint64_t pos = s->start + SEGMENT_HEAD, events = 0, note = 0, from, to;
+	size_t room = limit < pos ? 0 : limit - pos < FRAME_MAX ? (size_t)(limit - pos) : FRAME_MAX;
+	uint8_t *in;
 
 	*out = (struct scan){.whole = pos, .used = pos};
-	if (v.fd < 0)
+	if (v.fd < 0 || !room)
 		return;
+	in = must_alloc(room);
 	while (pos < limit) {
 		uint64_t at;
-		size_t n = segment_read(&v, pos, scratch(j), FRAME_MAX, &at, &from, &to);
+		size_t n = segment_read(&v, pos, in, room, &at, &from, &to);
 		struct frame f;
 
 		if (n == 0) {
@@ -303,7 +298,7 @@ static void scan_segment(struct journal *j, const struct segment *s, uint64_t li
 			break;
 		}
 		for (size_t i = 0; i < n; i += f.size) {
-			must(frame_decode(slice_sub(slice_of(j->scratch, n), i, n), &f) == 1);
+			must(frame_decode(slice_sub(slice_of(in, n), i, n), &f) == 1);
 			if (f.partition == FRAME_NOTE)
 				note = f.position;
 			else
@@ -320,6 +315,7 @@ static void scan_segment(struct journal *j, const struct segment *s, uint64_t li
 		}
 		pos = at + n;
 	}
+	free(in);
 }
 
 /* Nothing but zeros, the head included: made ahead and never used. */
@@ -544,7 +540,6 @@ void journal_close(struct journal **jp)
 		close(j->dirfd);
 	pthread_mutex_destroy(&j->lock);
 	pthread_cond_destroy(&j->made);
-	free(j->scratch);
 	free(j->segs);
 	free(j->dir);
 	free(j);
@@ -570,6 +565,7 @@ static int make_spare(struct journal *j)
 	uint64_t now = clock_mono_ms(), start, least = atomic_load(&j->least);
 	struct segment stale = {.fd = -1};
 	int fd, rc = 0;
+	bool full;
 
 	pthread_mutex_lock(&j->lock);
 	while (j->making)
@@ -585,17 +581,17 @@ static int make_spare(struct journal *j)
 		j->spare.fd = -1;
 		j->bytes -= stale.size;
 	}
-	rc = j->bytes + j->segment_bytes > j->cap_bytes ? -ENOSPC : 0;
+	full = j->bytes + j->segment_bytes > j->cap_bytes;
 	j->making = true;
 	pthread_mutex_unlock(&j->lock);
 
 	if (stale.fd >= 0)
 		drop_file(j, &stale);
-	fd = rc < 0 ? rc : segment_make(j->dirfd, start, j->segment_bytes);
+	fd = full ? -ENOSPC : segment_make(j->dirfd, start, j->segment_bytes);
 
 	pthread_mutex_lock(&j->lock);
 	rc = fd < 0 ? fd : 0;
-	j->failed = rc;
+	j->failed = full ? 0 : rc; /* the cap is cheap to ask */
 	j->failed_ms = now;
 	if (fd >= 0) {
 		j->spare = (struct segment){
@@ -633,9 +629,11 @@ static int roll(struct journal *j)
 	while (rc == 0 && s.fd < 0) {
 		rc = make_spare(j);
 		pthread_mutex_lock(&j->lock);
-		if (rc == 0) {
+		if (rc == 0 && !j->making && j->spare.fd >= 0) {
 			s = j->spare;
 			j->spare.fd = -1;
+			/* Until it is listed nobody may make the one that follows. */
+			j->making = true;
 		}
 		pthread_mutex_unlock(&j->lock);
 	}
@@ -649,15 +647,12 @@ static int roll(struct journal *j)
 		push(j, s);
 		j->active = s;
 		atomic_store(&j->end, s.start + SEGMENT_HEAD);
-	} else if (j->spare.fd < 0) {
-		j->spare = s;
-		s.fd = -1;
 	} else {
-		j->bytes -= s.size;
+		j->spare = s;
 	}
+	j->making = false;
+	pthread_cond_broadcast(&j->made);
 	pthread_mutex_unlock(&j->lock);
-	if (rc < 0 && s.fd >= 0)
-		drop_file(j, &s);
 	return rc;
 }
 

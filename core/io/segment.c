@@ -87,15 +87,17 @@ int segment_make(int dirfd, uint64_t start, uint64_t size)
 	rc = -posix_fallocate(fd, 0, (off_t)size);
 	if (rc < 0)
 		goto out;
-	rc = -EIO;
-	if (fsync(fd) != 0 || renameat(dirfd, temporary, dirfd, name) != 0 || fsync(dirfd) != 0) {
-		rc = errno ? -errno : -EIO;
+	/* Never over another segment, whatever went wrong before. */
+	if (fsync(fd) != 0 || renameat2(dirfd, temporary, dirfd, name, RENAME_NOREPLACE) != 0) {
+		rc = -errno;
 		goto out;
 	}
-	return fd;
+	if (fsync(dirfd) == 0)
+		return fd;
+	rc = -errno;
+	unlinkat(dirfd, name, 0);
 out:
 	unlinkat(dirfd, temporary, 0);
-	unlinkat(dirfd, name, 0);
 	close(fd);
 	return rc;
 }
@@ -182,7 +184,7 @@ static size_t used(slice s)
 static uint64_t next_frame(const struct segment_view *v, uint64_t pos, uint64_t *hole_to)
 {
 	uint64_t at = pos, found = v->limit;
-	uint8_t *window = must_alloc(WINDOW);
+	uint8_t *window = must_alloc(v->limit - pos < WINDOW ? (size_t)(v->limit - pos) : WINDOW);
 
 	*hole_to = pos;
 	for (;;) {
