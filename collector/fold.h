@@ -13,20 +13,21 @@
 struct fold_config {
 	struct rds_config redis;
 	unsigned partitions;
-	unsigned batch; /* most stream entries a transaction */
-	unsigned lease_ms;
+	unsigned batch; /* about the most stream entries of a transaction */
+	unsigned lease_ms; /* a fold that is silent for so long loses its partitions */
 };
 
 struct fold;
 
-/* 0, or -errno; connects on the first turn, not here. */
+/* 0, or -EINVAL (a number out of range); connects on the first turn, not here. */
 int fold_open(struct fold **out, const struct fold_config *cfg);
 /* Gives the leases back. */
 void fold_close(struct fold **f);
 
-/* One look at every partition. >0: events folded (look again at once).
- * 0: nothing new. -errno: Redis is away or refuses; nothing was half done; call
- * again after a pause. */
+/* One look at every partition. >0: events and refused entries taken in (look
+ * again at once). 0: nothing new. -EINVAL: the store was made with another number
+ * of partitions (said in the log). Other -errno: Redis is away or refuses;
+ * nothing was half done; call again after a pause. */
 int64_t fold_turn(struct fold *f);
 
 #endif

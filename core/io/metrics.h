@@ -32,6 +32,7 @@
 	M(log_unmatched, COUNTER, "Delivery facts whose message is not ours or not known")                   \
 	M(events_folded, COUNTER, "Events folded into campaign state")                                       \
 	M(frames_refused, COUNTER, "Stream entries that did not decode")                                     \
+	M(events_refused, COUNTER, "Events stepped over: unknown kind, sequence too large, wrong partition")  \
 	M(fold_commits, COUNTER, "Fold transactions committed")                                              \
 	M(fold_conflicts, COUNTER, "Fold transactions refused because another fold owns the partition")      \
 	M(api_requests, COUNTER, "Requests to the reports API")                                              \

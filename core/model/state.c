@@ -2,7 +2,6 @@
 
 #include "core/base/bytes.h"
 #include "core/base/must.h"
-#include "core/base/refuse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -338,18 +337,21 @@ static uint32_t byte_of(enum fact f, uint32_t sequence)
 	return width ? sequence * width : sequence / 8;
 }
 
-int state_touch(struct state *s, const struct event *e)
+bool state_takes(const struct event *e)
+{
+	return e->kind <= EVENT_UNSUBSCRIBE && e->sequence < STATE_MAX_SEQUENCE;
+}
+
+void state_touch(struct state *s, const struct event *e)
 {
 	struct effect effect[MAX_EFFECTS];
 	unsigned n;
 
-	if (e->kind > EVENT_UNSUBSCRIBE || e->sequence >= STATE_MAX_SEQUENCE)
-		return -REFUSE_RANGE;
+	must(state_takes(e));
 	want_campaign(s, e->campaign);
 	n = effects(e, effect);
 	for (unsigned i = 0; i < n; i++)
 		want_page(s, e, effect[i].fact, byte_of(effect[i].fact, e->sequence) / STATE_PAGE);
-	return 0;
 }
 
 void state_page_load(struct state_page *p, slice bytes)

@@ -80,9 +80,11 @@ struct state {
 void state_init(struct state *s);
 void state_free(struct state *s);
 
-/* Want what the event touches. 0, or -REFUSE_RANGE: its sequence is too large,
- * or its kind is unknown to this version; it must not be applied then. */
-int state_touch(struct state *s, const struct event *e);
+/* False: its sequence is too large, or its kind is unknown to this version. */
+bool state_takes(const struct event *e);
+
+/* Want what the event touches. must(): state_takes. */
+void state_touch(struct state *s, const struct event *e);
 
 /* The page's bytes in Redis, fewer than STATE_PAGE where the string ends. */
 void state_page_load(struct state_page *p, slice bytes);

@@ -1,0 +1,823 @@
+#include "collector/fold.h"
+
+#include "collector/store.h"
+#include "core/base/must.h"
+#include "core/base/refuse.h"
+#include "core/io/clock.h"
+#include "core/io/log.h"
+#include "core/io/metrics.h"
+#include "core/model/frame.h"
+#include "core/model/rkey.h"
+#include "core/parse/num.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define GROUP 16                      /* partitions asked in one round trip */
+#define BATCH_BYTES (1u << 20)        /* a batch of a partition is sized towards this */
+#define CACHE_BYTES (64u << 20)       /* pages in memory, all partitions together */
+#define QUEUE_SECONDS SLICE("432000") /* five days: as long as a queue keeps a message */
+#define FENCE_STEP 65536
+#define FORMAT SLICE("1")
+
+struct lane {
+	uint32_t lane;
+	uint64_t cursor;  /* position of the last entry folded; 0: none */
+	uint64_t next;    /* the same behind the present batch */
+	uint64_t trimmed; /* the stream was cut before this position */
+};
+
+struct partition {
+	unsigned number;
+	uint64_t fence;     /* the owner's number when that is us; 0: not ours */
+	uint64_t renewed;   /* monotonic: when the lease was last set */
+	bool warm;          /* cursors and state are what Redis holds */
+	size_t entries;     /* asked of each stream at once */
+	struct lane *lanes; /* owned */
+	size_t lane_count, lane_room;
+	struct state state;
+};
+
+struct fold {
+	struct fold_config cfg;
+	struct rds *r; /* NULL: not connected */
+	struct partition *partitions;
+	struct buf why; /* what Redis said, for the log */
+	int failing;    /* the error that was logged last; 0: all well */
+};
+
+/* What one look at a partition's streams brought. */
+struct batch {
+	int64_t events;
+	size_t entries, bytes;
+	size_t frames_refused, events_refused;
+};
+
+int fold_open(struct fold **out, const struct fold_config *cfg)
+{
+	struct fold *f;
+
+	*out = NULL;
+	if (cfg->partitions == 0 || cfg->partitions >= FRAME_NOTE || cfg->batch == 0 || cfg->lease_ms == 0)
+		return -EINVAL;
+	f = must_zalloc(sizeof *f);
+	f->cfg = *cfg;
+	f->partitions = must_zalloc(cfg->partitions * sizeof *f->partitions);
+	buf_init(&f->why, 512);
+	for (unsigned i = 0; i < cfg->partitions; i++) {
+		f->partitions[i] =
+			(struct partition){.number = i, .entries = cfg->batch < 64 ? cfg->batch : 64};
+		state_init(&f->partitions[i].state);
+	}
+	*out = f;
+	return 0;
+}
+
+/* Believe nothing of what is in memory. The owner's number stays: as long as
+ * the fence still shows it, nobody else has written. */
+static void cool(struct partition *p)
+{
+	p->warm = false;
+	p->lane_count = 0;
+	state_forget(&p->state);
+}
+
+static void lose(struct partition *p)
+{
+	cool(p);
+	p->fence = 0;
+	metric_add(METRIC_fold_conflicts, 1);
+	log_warn("fold", "partition lost, its fence has changed", "partition=%u", p->number);
+}
+
+static void disconnect(struct fold *f)
+{
+	rds_close(&f->r);
+	for (unsigned i = 0; i < f->cfg.partitions; i++)
+		cool(&f->partitions[i]);
+}
+
+static struct rkey fence_of(const struct partition *p)
+{
+	return rkey_fence(p->number);
+}
+
+static struct rkey lease_of(const struct partition *p)
+{
+	return rkey_lease(p->number);
+}
+
+/* How many partitions a store has is fixed by whoever used it first. */
+static int check_meta(struct fold *f)
+{
+	struct rds_reply *rep;
+	char text[16];
+	int64_t there;
+	int rc;
+
+	snprintf(text, sizeof text, "%u", f->cfg.partitions);
+	rds_putv(f->r, SLICE("HSETNX"), SLICE(RKEY_META), SLICE("partitions"), slice_str(text));
+	rds_putv(f->r, SLICE("HSETNX"), SLICE(RKEY_META), SLICE("format"), FORMAT);
+	rds_putv(f->r, SLICE("HGET"), SLICE(RKEY_META), SLICE("partitions"));
+	rc = store_done(f->r, &f->why);
+	if (rc == 0)
+		rc = store_done(f->r, &f->why);
+	if (rc == 0)
+		rc = store_reply(f->r, &rep, &f->why);
+	if (rc < 0)
+		return rc;
+	there = rds_int(rep);
+	rds_reply_free(&rep);
+	if (there == (int64_t)f->cfg.partitions)
+		return 0;
+	buf_printf(&f->why, "set store.partitions to %" PRId64 ", as this store was made, instead of %u",
+		there, f->cfg.partitions);
+	return -EINVAL;
+}
+
+static int connect_redis(struct fold *f)
+{
+	int rc;
+
+	if (f->r)
+		return 0;
+	rc = rds_open(&f->r, &f->cfg.redis);
+	return rc < 0 ? rc : check_meta(f);
+}
+
+/* Read n replies that nobody looks at. */
+static int done(struct fold *f, size_t n)
+{
+	int rc = 0;
+
+	while (n-- > 0 && rc == 0)
+		rc = store_done(f->r, &f->why);
+	return rc;
+}
+
+/* A reply that is a number, or text that is one; nil gives 0. */
+static int number(struct fold *f, uint64_t *out)
+{
+	struct rds_reply *rep;
+	int rc = store_reply(f->r, &rep, &f->why);
+
+	*out = 0;
+	if (rc < 0)
+		return rc;
+	if (rds_kind(rep) != RDS_NIL)
+		*out = (uint64_t)rds_int(rep);
+	rds_reply_free(&rep);
+	return 0;
+}
+
+static void put_lease(struct fold *f, const struct partition *p, uint64_t fence)
+{
+	struct rkey lease = lease_of(p);
+	char value[24], ms[16];
+
+	snprintf(value, sizeof value, "%" PRIu64, fence);
+	snprintf(ms, sizeof ms, "%u", f->cfg.lease_ms);
+	rds_putv(f->r, SLICE("SET"), rkey_slice(&lease), slice_str(value), SLICE("PX"), slice_str(ms));
+}
+
+/* The reply to EXEC behind `queued` acknowledgements. 1: done. 0: somebody
+ * changed what was watched, and nothing was done. -errno. */
+static int executed(struct fold *f, size_t queued)
+{
+	struct rds_reply *rep;
+	int rc = done(f, queued);
+
+	if (rc == 0)
+		rc = store_reply(f->r, &rep, &f->why);
+	if (rc < 0)
+		return rc;
+	rc = rds_kind(rep) != RDS_NIL;
+	for (size_t i = 0; i < rds_len(rep); i++) {
+		/* Types were looked at before, so a stranger has been at our keys.
+		 * The cursor has moved with the rest: this is not tried again. */
+		if (rds_kind(rds_at(rep, i)) == RDS_ERROR)
+			log_error("fold", "a part of a transaction was refused", "redis=%s",
+				log_bytes(rds_text(rds_at(rep, i))));
+	}
+	rds_reply_free(&rep);
+	return rc;
+}
+
+/* Try for a partition whose lease is absent. 1: it is ours. 0: not. -errno. The new number is larger than the
+ * last by a random step: if Redis comes back without its last second, two
+ * owners of the same old number cannot take each other for themselves. */
+static int take(struct fold *f, struct partition *p)
+{
+	struct rkey fence = fence_of(p), lease = lease_of(p);
+	uint64_t present, last, now = clock_mono_ms();
+	unsigned step = 0;
+	char by[16];
+	int rc;
+
+	rds_putv(f->r, SLICE("UNWATCH"));
+	rds_putv(f->r, SLICE("WATCH"), rkey_slice(&fence), rkey_slice(&lease));
+	rds_putv(f->r, SLICE("EXISTS"), rkey_slice(&lease));
+	rds_putv(f->r, SLICE("GET"), rkey_slice(&fence));
+	rc = done(f, 2);
+	if (rc == 0)
+		rc = number(f, &present);
+	if (rc == 0)
+		rc = number(f, &last);
+	if (rc < 0 || present)
+		return rc < 0 ? rc : 0;
+	if (getrandom(&step, sizeof step, GRND_NONBLOCK) < 0)
+		step = 0;
+	step = 1 + step % FENCE_STEP;
+	snprintf(by, sizeof by, "%u", step);
+	rds_putv(f->r, SLICE("MULTI"));
+	rds_putv(f->r, SLICE("INCRBY"), rkey_slice(&fence), slice_str(by));
+	put_lease(f, p, last + step);
+	rds_putv(f->r, SLICE("EXEC"));
+	rc = executed(f, 3);
+	if (rc <= 0)
+		return rc;
+	cool(p);
+	p->fence = last + step;
+	p->renewed = now;
+	log_info("fold", "partition taken", "partition=%u fence=%" PRIu64, p->number, p->fence);
+	return 1;
+}
+
+/* Queue the guard of a transaction; its replies are read by guarded. From here
+ * to EXEC another owner makes EXEC fail; one that came before is seen. */
+static void guard(struct fold *f, const struct partition *p)
+{
+	struct rkey fence = fence_of(p);
+
+	rds_putv(f->r, SLICE("UNWATCH"));
+	rds_putv(f->r, SLICE("WATCH"), rkey_slice(&fence));
+	rds_putv(f->r, SLICE("GET"), rkey_slice(&fence));
+}
+
+/* 1: still ours. 0: not. -errno. */
+static int guarded(struct fold *f, const struct partition *p)
+{
+	uint64_t there;
+	int rc = done(f, 2);
+
+	if (rc == 0)
+		rc = number(f, &there);
+	return rc < 0 ? rc : there == p->fence;
+}
+
+/* The lease of a partition with nothing to fold. */
+static int renew(struct fold *f, struct partition *p)
+{
+	uint64_t now = clock_mono_ms();
+	int rc;
+
+	guard(f, p);
+	rc = guarded(f, p);
+	if (rc > 0) {
+		rds_putv(f->r, SLICE("MULTI"));
+		put_lease(f, p, p->fence);
+		rds_putv(f->r, SLICE("EXEC"));
+		rc = executed(f, 2);
+	}
+	if (rc == 0)
+		lose(p);
+	if (rc > 0)
+		p->renewed = now;
+	return rc < 0 ? rc : 0;
+}
+
+static struct lane *find_lane(struct partition *p, uint32_t lane)
+{
+	for (size_t i = 0; i < p->lane_count; i++)
+		if (p->lanes[i].lane == lane)
+			return &p->lanes[i];
+	return NULL;
+}
+
+static struct lane *make_lane(struct partition *p, uint32_t lane)
+{
+	struct lane *l = find_lane(p, lane);
+
+	if (l)
+		return l;
+	if (p->lane_count == p->lane_room) {
+		p->lane_room = p->lane_room ? 2 * p->lane_room : 8;
+		p->lanes = must_realloc(p->lanes, p->lane_room * sizeof *p->lanes);
+	}
+	l = &p->lanes[p->lane_count++];
+	*l = (struct lane){.lane = lane};
+	return l;
+}
+
+/* The set of lanes, and for a cold partition the cursors. */
+static int take_lanes(struct fold *f, struct partition *p)
+{
+	struct rds_reply *rep;
+	int rc = store_reply(f->r, &rep, &f->why);
+	uint64_t at;
+	uint32_t lane;
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < rds_len(rep); i++) {
+		if (hex32_decode(rds_text(rds_at(rep, i)), &lane))
+			make_lane(p, lane);
+		else
+			log_error("fold", "not a lane", "partition=%u member=%s", p->number,
+				log_bytes(rds_text(rds_at(rep, i))));
+	}
+	rds_reply_free(&rep);
+	if (p->warm)
+		return 0;
+	rc = store_reply(f->r, &rep, &f->why);
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i + 1 < rds_len(rep); i += 2) {
+		if (!hex32_decode(rds_text(rds_at(rep, i)), &lane))
+			continue;
+		if (num_decode(rds_text(rds_at(rep, i + 1)), UINT64_MAX, &at) < 0) {
+			buf_printf(&f->why,
+				"the cursor of lane %08" PRIx32 " in partition %u is not a number", lane,
+				p->number);
+			rds_reply_free(&rep);
+			return -EPROTO;
+		}
+		make_lane(p, lane)->cursor = at;
+	}
+	rds_reply_free(&rep);
+	p->warm = true;
+	return 0;
+}
+
+/* First round trip: who owns what, and which lanes there are. >0: partitions
+ * were taken, whose lanes are not known yet. 0. -errno. */
+static int survey(struct fold *f, struct partition *group, unsigned n)
+{
+	uint64_t present;
+	bool absent[GROUP] = {false};
+	int rc = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct rkey lease = lease_of(&group[i]), lanes = rkey_lanes(group[i].number);
+		struct rkey fence = fence_of(&group[i]), cursor = rkey_cursor(group[i].number);
+
+		if (!group[i].fence) {
+			rds_putv(f->r, SLICE("EXISTS"), rkey_slice(&lease));
+			continue;
+		}
+		rds_putv(f->r, SLICE("GET"), rkey_slice(&fence));
+		rds_putv(f->r, SLICE("SMEMBERS"), rkey_slice(&lanes));
+		if (!group[i].warm)
+			rds_putv(f->r, SLICE("HGETALL"), rkey_slice(&cursor));
+	}
+	for (unsigned i = 0; i < n && rc == 0; i++) {
+		struct partition *p = &group[i];
+
+		rc = number(f, &present);
+		if (rc == 0 && !p->fence)
+			absent[i] = !present;
+		if (rc < 0 || !p->fence)
+			continue;
+		rc = take_lanes(f, p);
+		if (rc == 0 && present != p->fence)
+			lose(p);
+	}
+	for (unsigned i = 0; i < n && rc >= 0; i++)
+		if (absent[i]) {
+			int got = take(f, &group[i]);
+
+			rc = got < 0 ? got : rc + got;
+		}
+	return rc;
+}
+
+/* Everything behind the cursor, whatever the second half of an id says: ours
+ * have zero there, and others are refused once, not for ever. */
+static void ask_entries(struct fold *f, const struct partition *p)
+{
+	size_t n = p->lane_count, argc = 0;
+	slice *argv = must_alloc((4 + 2 * n) * sizeof *argv);
+	struct rkey *keys = must_alloc(n * sizeof *keys);
+	char(*ids)[48] = must_alloc(n * sizeof *ids), count[24];
+
+	snprintf(count, sizeof count, "%zu", p->entries);
+	argv[argc++] = SLICE("XREAD");
+	argv[argc++] = SLICE("COUNT");
+	argv[argc++] = slice_str(count);
+	argv[argc++] = SLICE("STREAMS");
+	for (size_t i = 0; i < n; i++) {
+		keys[i] = rkey_stream(p->number, p->lanes[i].lane);
+		if (p->lanes[i].cursor)
+			snprintf(ids[i], sizeof ids[i], "%" PRIu64 "-%" PRIu64, p->lanes[i].cursor,
+				UINT64_MAX);
+		else
+			snprintf(ids[i], sizeof ids[i], "0");
+		argv[argc + i] = rkey_slice(&keys[i]);
+		argv[argc + n + i] = slice_str(ids[i]);
+	}
+	rds_put(f->r, (int)(argc + 2 * n), argv);
+	free(ids);
+	free(keys);
+	free(argv);
+}
+
+/* One stream entry: [id, [field, value]]. 0 and the frame, or why not; *at is
+ * the id's first half, and 0 when there is none to go on from. */
+static int read_entry(const struct rds_reply *entry, const struct partition *p, uint32_t lane, uint64_t *at,
+	struct frame *frame)
+{
+	const struct rds_reply *fields;
+	slice id, body;
+	uint64_t second;
+	size_t dash;
+	int rc;
+
+	*at = 0;
+	if (rds_len(entry) != 2)
+		return -REFUSE_SYNTAX;
+	id = rds_text(rds_at(entry, 0));
+	dash = slice_chr(id, '-', 0);
+	if (dash == SLICE_NPOS || num_decode(slice_sub(id, 0, dash), UINT64_MAX, at) < 0 ||
+		num_decode(slice_from(id, dash + 1), UINT64_MAX, &second) < 0)
+		return -REFUSE_SYNTAX;
+	fields = rds_at(entry, 1);
+	if (second != 0 || rds_len(fields) != 2 || !slice_eq(rds_text(rds_at(fields, 0)), SLICE("f")))
+		return -REFUSE_SYNTAX;
+	body = rds_text(rds_at(fields, 1));
+	rc = frame_decode(body, frame);
+	if (rc <= 0)
+		return rc < 0 ? rc : -REFUSE_SYNTAX;
+	if (frame->size != body.len)
+		return -REFUSE_LENGTH;
+	/* a whole frame, but another one's */
+	return frame->lane == lane && frame->partition == p->number && frame->position == *at ? 0
+											      : -REFUSE_RANGE;
+}
+
+/* Do all events decode, and as many as the head says? */
+static int check_events(const struct frame *frame)
+{
+	struct event e;
+	slice rest = frame->body;
+	uint32_t n = 0;
+	int rc;
+
+	while ((rc = event_decode(rest, frame->base_ms, &e)) > 0) {
+		rest = slice_from(rest, (size_t)rc);
+		n++;
+	}
+	return rc < 0 ? rc : n == frame->count ? 0 : -REFUSE_LENGTH;
+}
+
+/* The keys of another partition are not ours to write. */
+static bool at_home(const struct fold *f, const struct partition *p, const struct event *e)
+{
+	return partition_of(e->campaign, f->cfg.partitions) == p->number;
+}
+
+static void put_queue_id(struct fold *f, const struct event *e, size_t *queued)
+{
+	struct rkey key = rkey_queue(e->queue_id);
+	uint8_t identity[16];
+	struct buf b;
+
+	if (e->kind != EVENT_SENT || e->queue_id.len == 0)
+		return;
+	buf_init(&b, sizeof identity);
+	buf_le64(&b, e->campaign);
+	buf_le32(&b, e->lane);
+	buf_le32(&b, e->sequence);
+	rds_putv(f->r, SLICE("SET"), rkey_slice(&key), buf_slice(&b), SLICE("EX"), QUEUE_SECONDS);
+	buf_free(&b);
+	++*queued;
+}
+
+enum pass { TOUCH, APPLY };
+
+/* Both passes see the same events in the same order. */
+static void walk_frame(struct fold *f, struct partition *p, const struct frame *frame, enum pass pass,
+	struct batch *b, size_t *queued)
+{
+	slice rest = frame->body;
+	struct event e;
+	int n;
+
+	while ((n = event_decode(rest, frame->base_ms, &e)) > 0) {
+		bool mine = at_home(f, p, &e) && state_takes(&e);
+
+		rest = slice_from(rest, (size_t)n);
+		if (pass == APPLY) {
+			if (mine)
+				state_apply(&p->state, &e);
+			continue;
+		}
+		b->events++;
+		if (!mine) {
+			b->events_refused++;
+			continue;
+		}
+		state_touch(&p->state, &e);
+		put_queue_id(f, &e, queued);
+	}
+}
+
+static void refuse_entry(const struct partition *p, uint32_t lane, uint64_t at, int why)
+{
+	log_error("fold", "stream entry refused",
+		"partition=%u lane=%08" PRIx32 " position=%" PRIu64 " why=%s", p->number, lane, at,
+		refuse_word(why));
+}
+
+/* One look at all entries: XREAD's [[key, [entry, ...]], ...]. */
+static void walk(struct fold *f, struct partition *p, const struct rds_reply *streams, enum pass pass,
+	struct batch *b, size_t *queued)
+{
+	for (size_t i = 0; i < rds_len(streams); i++) {
+		const struct rds_reply *stream = rds_at(streams, i), *entries = rds_at(stream, 1);
+		slice key = rds_text(rds_at(stream, 0));
+		struct lane *l;
+		uint32_t lane;
+
+		must(hex32_decode(slice_from(key, key.len - 8), &lane)); /* we asked for it by that name */
+		l = find_lane(p, lane);
+		must(l);
+		for (size_t k = 0; k < rds_len(entries); k++) {
+			struct frame frame;
+			uint64_t at;
+			int rc = read_entry(rds_at(entries, k), p, lane, &at, &frame);
+
+			if (rc == 0)
+				rc = check_events(&frame);
+			if (rc == 0)
+				walk_frame(f, p, &frame, pass, b, queued);
+			if (pass == APPLY)
+				continue;
+			l->next = at > l->next ? at : l->next;
+			b->entries++;
+			if (rc < 0) {
+				refuse_entry(p, lane, at, rc);
+				b->frames_refused++;
+			} else {
+				b->bytes += frame.size;
+			}
+		}
+	}
+}
+
+static size_t put_cursors(struct fold *f, const struct partition *p)
+{
+	struct rkey key = rkey_cursor(p->number);
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->lane_count; i++) {
+		const struct lane *l = &p->lanes[i];
+		char lane[16], at[24];
+
+		if (l->next <= l->cursor)
+			continue;
+		snprintf(lane, sizeof lane, "%08" PRIx32, l->lane);
+		snprintf(at, sizeof at, "%" PRIu64, l->next);
+		rds_putv(f->r, SLICE("HSET"), rkey_slice(&key), slice_str(lane), slice_str(at));
+		n++;
+	}
+	return n;
+}
+
+/* The one transaction of a batch. As executed. */
+static int commit(struct fold *f, struct partition *p)
+{
+	size_t n = 2;
+
+	rds_putv(f->r, SLICE("MULTI"));
+	put_lease(f, p, p->fence);
+	n += store_put(f->r, p->number, &p->state);
+	n += put_cursors(f, p);
+	rds_putv(f->r, SLICE("EXEC"));
+	return executed(f, n);
+}
+
+/* Ask for more next time while batches are small, for less when they are not. */
+static void size_batches(const struct fold *f, struct partition *p, const struct batch *b)
+{
+	if ((b->bytes > BATCH_BYTES || b->entries > f->cfg.batch) && p->entries > 1)
+		p->entries /= 2;
+	else if (b->bytes < BATCH_BYTES / 4 && p->entries < f->cfg.batch)
+		p->entries = p->entries > f->cfg.batch / 2 ? f->cfg.batch : 2 * p->entries;
+}
+
+static void settle(struct fold *f, struct partition *p, const struct batch *b)
+{
+	for (size_t i = 0; i < p->lane_count; i++)
+		if (p->lanes[i].next > p->lanes[i].cursor)
+			p->lanes[i].cursor = p->lanes[i].next;
+	state_committed(&p->state, CACHE_BYTES / f->cfg.partitions);
+	size_batches(f, p, b);
+	metric_add(METRIC_fold_commits, 1);
+	metric_add(METRIC_events_folded, b->events - (int64_t)b->events_refused);
+	metric_add(METRIC_events_refused, (int64_t)b->events_refused);
+	metric_add(METRIC_frames_refused, (int64_t)b->frames_refused);
+	if (b->events_refused)
+		log_error("fold", "events refused", "partition=%u events=%zu", p->number, b->events_refused);
+}
+
+/* Fold what one XREAD brought. >=0: events and refused entries; -errno. */
+static int64_t fold_batch(struct fold *f, struct partition *p, const struct rds_reply *streams)
+{
+	uint64_t now = clock_mono_ms();
+	struct batch b = {0};
+	size_t queued = 0;
+	int rc;
+
+	for (size_t i = 0; i < p->lane_count; i++)
+		p->lanes[i].next = p->lanes[i].cursor;
+	guard(f, p);
+	walk(f, p, streams, TOUCH, &b, &queued);
+	if (b.entries == 0)
+		return done(f, 3);
+	store_ask(f->r, p->number, &p->state);
+	rc = guarded(f, p);
+	if (rc > 0) {
+		int failed = done(f, queued);
+
+		if (failed == 0)
+			failed = store_take(f->r, p->number, &p->state, &f->why);
+		if (failed < 0)
+			return failed;
+		walk(f, p, streams, APPLY, &b, &queued);
+		rc = commit(f, p);
+	} else if (rc == 0) {
+		/* not ours any more: what was asked for is of no use, but must be read */
+		rc = done(f, queued);
+		if (rc == 0)
+			rc = store_take(f->r, p->number, &p->state, &f->why);
+	}
+	if (rc < 0)
+		return rc;
+	if (rc == 0) {
+		lose(p);
+		return 0;
+	}
+	p->renewed = now;
+	settle(f, p, &b);
+	return b.events + (int64_t)b.frames_refused;
+}
+
+/* Cut streams behind the cursors, once Redis itself has said where those are. */
+static int trim(struct fold *f, struct partition *p)
+{
+	struct rkey key = rkey_cursor(p->number);
+	size_t due = 0, cuts = 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < p->lane_count; i++) {
+		char lane[16];
+
+		if (p->lanes[i].cursor <= p->lanes[i].trimmed)
+			continue;
+		snprintf(lane, sizeof lane, "%08" PRIx32, p->lanes[i].lane);
+		rds_putv(f->r, SLICE("HGET"), rkey_slice(&key), slice_str(lane));
+		due++;
+	}
+	for (size_t i = 0; i < p->lane_count && due > 0 && rc == 0; i++) {
+		struct lane *l = &p->lanes[i];
+		struct rkey stream = rkey_stream(p->number, l->lane);
+		uint64_t there;
+		char at[24];
+
+		if (l->cursor <= l->trimmed)
+			continue;
+		rc = number(f, &there);
+		if (rc < 0 || there < l->cursor)
+			continue;
+		l->trimmed = l->cursor;
+		snprintf(at, sizeof at, "%" PRIu64, l->cursor);
+		rds_putv(
+			f->r, SLICE("XTRIM"), rkey_slice(&stream), SLICE("MINID"), SLICE("~"), slice_str(at));
+		cuts++;
+	}
+	return rc < 0 ? rc : done(f, cuts);
+}
+
+/* Second round trip: everything behind the cursors of the group. */
+static int read_streams(struct fold *f, struct partition *group, unsigned n, struct rds_reply *out[GROUP])
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (group[i].fence && group[i].lane_count)
+			ask_entries(f, &group[i]);
+	for (unsigned i = 0; i < n && rc == 0; i++) {
+		if (!group[i].fence || !group[i].lane_count)
+			continue;
+		rc = store_reply(f->r, &out[i], &f->why);
+		/* a reply past the limits of rds would come back for ever */
+		if (rc < 0)
+			group[i].entries = 1;
+	}
+	return rc;
+}
+
+static int64_t turn_group(struct fold *f, struct partition *group, unsigned n)
+{
+	struct rds_reply *streams[GROUP] = {NULL};
+	int64_t total = 0;
+	int rc = survey(f, group, n);
+
+	if (rc > 0)
+		rc = survey(f, group, n);
+	if (rc >= 0)
+		rc = read_streams(f, group, n, streams);
+	for (unsigned i = 0; i < n && rc == 0; i++) {
+		struct partition *p = &group[i];
+		int64_t got = 0;
+
+		if (streams[i] && rds_len(streams[i])) {
+			got = fold_batch(f, p, streams[i]);
+			rc = got < 0 ? (int)got : p->fence ? trim(f, p) : 0;
+		} else if (p->fence && clock_mono_ms() - p->renewed >= f->cfg.lease_ms / 3) {
+			rc = renew(f, p);
+		}
+		total += got;
+	}
+	for (unsigned i = 0; i < n; i++)
+		rds_reply_free(&streams[i]);
+	return rc < 0 ? rc : total;
+}
+
+/* Said once when it starts, once when it changes, once when it ends. */
+static void say(struct fold *f, int rc)
+{
+	if (rc == f->failing)
+		return;
+	if (rc == 0)
+		log_info("fold", "folding again", NULL);
+	else if (rc == -EINVAL)
+		log_error("fold", "the store has another number of partitions", "why=%s",
+			log_bytes(buf_slice(&f->why)));
+	else
+		log_warn("fold", "cannot fold, will try again", "err=%s redis=%s", strerror(-rc),
+			log_bytes(buf_slice(&f->why)));
+	f->failing = rc;
+}
+
+int64_t fold_turn(struct fold *f)
+{
+	int64_t total = 0, got;
+	int rc;
+
+	buf_clear(&f->why);
+	rc = connect_redis(f);
+	for (unsigned i = 0; i < f->cfg.partitions && rc == 0; i += GROUP) {
+		unsigned n = f->cfg.partitions - i < GROUP ? f->cfg.partitions - i : GROUP;
+
+		got = turn_group(f, &f->partitions[i], n);
+		if (got < 0)
+			rc = (int)got;
+		else
+			total += got;
+	}
+	say(f, rc);
+	if (rc < 0)
+		disconnect(f);
+	return rc < 0 ? rc : total;
+}
+
+static int give_back(struct fold *f, struct partition *p)
+{
+	struct rkey lease = lease_of(p);
+	int rc;
+
+	guard(f, p);
+	rc = guarded(f, p);
+	if (rc <= 0)
+		return rc;
+	rds_putv(f->r, SLICE("MULTI"));
+	rds_putv(f->r, SLICE("DEL"), rkey_slice(&lease));
+	rds_putv(f->r, SLICE("EXEC"));
+	return executed(f, 2);
+}
+
+void fold_close(struct fold **fp)
+{
+	struct fold *f = *fp;
+	int rc = 0;
+
+	*fp = NULL;
+	if (!f)
+		return;
+	for (unsigned i = 0; i < f->cfg.partitions && f->r && rc >= 0; i++)
+		if (f->partitions[i].fence)
+			rc = give_back(f, &f->partitions[i]);
+	rds_close(&f->r);
+	for (unsigned i = 0; i < f->cfg.partitions; i++) {
+		free(f->partitions[i].lanes);
+		state_free(&f->partitions[i].state);
+	}
+	free(f->partitions);
+	buf_free(&f->why);
+	free(f);
+}

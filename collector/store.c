@@ -1,0 +1,239 @@
+#include "collector/store.h"
+
+#include "core/model/rkey.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+/* Replies read for a campaign: its times, and one look at each of its other
+ * keys, so that a key of another type cannot fail in the middle of a commit. */
+#define CAMPAIGN_REPLIES 5
+
+static int errno_of(const struct rds_reply *rep)
+{
+	static const struct {
+		const char *word;
+		int err;
+	} words[] = {
+		{"LOADING", EAGAIN},
+		{"BUSY", EAGAIN},
+		{"TRYAGAIN", EAGAIN},
+		{"MASTERDOWN", EAGAIN},
+		{"CLUSTERDOWN", EAGAIN},
+		{"MOVED", EAGAIN},
+		{"ASK", EAGAIN},
+		{"NOREPLICAS", EAGAIN},
+		{"READONLY", EROFS},
+		{"OOM", ENOMEM},
+		{"MISCONF", EIO},
+		{"NOAUTH", EACCES},
+		{"NOPERM", EACCES},
+		{"WRONGPASS", EACCES},
+	};
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (rds_is_error(rep, words[i].word))
+			return -words[i].err;
+	return -EPROTO;
+}
+
+int store_reply(struct rds *r, struct rds_reply **out, struct buf *why)
+{
+	int rc = rds_get(r, out);
+
+	if (rc < 0)
+		return rc;
+	if (rds_kind(*out) != RDS_ERROR)
+		return 0;
+	rc = errno_of(*out);
+	buf_put(why, slice_sub(rds_text(*out), 0, 128));
+	rds_reply_free(out);
+	return rc;
+}
+
+int store_done(struct rds *r, struct buf *why)
+{
+	struct rds_reply *rep;
+	int rc = store_reply(r, &rep, why);
+
+	if (rc == 0)
+		rds_reply_free(&rep);
+	return rc;
+}
+
+struct number {
+	char text[32];
+	size_t len;
+};
+
+static struct number number_of(uint64_t v)
+{
+	struct number n;
+
+	n.len = (size_t)snprintf(n.text, sizeof n.text, "%" PRIu64, v);
+	return n;
+}
+
+static slice text_of(const struct number *n)
+{
+	return slice_of(n->text, n->len);
+}
+
+static void ask_page(struct rds *r, unsigned partition, const struct state_page *p)
+{
+	struct rkey key = rkey_fact(partition, p->campaign, p->lane, p->fact);
+	struct number from = number_of((uint64_t)p->number * STATE_PAGE);
+	struct number to = number_of((uint64_t)p->number * STATE_PAGE + STATE_PAGE - 1);
+
+	rds_putv(r, SLICE("GETRANGE"), rkey_slice(&key), text_of(&from), text_of(&to));
+}
+
+static void ask_campaign(struct rds *r, unsigned partition, uint64_t campaign)
+{
+	struct rkey head = rkey_campaign(partition, campaign), links = rkey_links(partition, campaign);
+	struct rkey hours = rkey_hours(partition, campaign), places = rkey_places(partition, campaign);
+	struct rkey lanes = rkey_campaign_lanes(partition, campaign);
+
+	rds_putv(r, SLICE("HMGET"), rkey_slice(&head), slice_str(counter_word(COUNTER_first_ms)),
+		slice_str(counter_word(COUNTER_last_ms)));
+	rds_putv(r, SLICE("HLEN"), rkey_slice(&links));
+	rds_putv(r, SLICE("HLEN"), rkey_slice(&hours));
+	rds_putv(r, SLICE("HLEN"), rkey_slice(&places));
+	rds_putv(r, SLICE("SCARD"), rkey_slice(&lanes));
+}
+
+void store_ask(struct rds *r, unsigned partition, const struct state *s)
+{
+	for (size_t i = 0; i < s->wanted_campaign_count; i++)
+		ask_campaign(r, partition, s->wanted_campaigns[i]->key);
+	for (size_t i = 0; i < s->wanted_page_count; i++)
+		ask_page(r, partition, s->wanted_pages[i]);
+}
+
+static int take_campaign(struct rds *r, struct state_campaign *c, struct buf *why)
+{
+	uint64_t ms[2] = {0, 0};
+
+	for (int i = 0; i < CAMPAIGN_REPLIES; i++) {
+		struct rds_reply *rep;
+		int rc = store_reply(r, &rep, why);
+
+		if (rc < 0)
+			return rc;
+		for (size_t k = 0; i == 0 && k < 2 && k < rds_len(rep); k++)
+			ms[k] = (uint64_t)rds_int(rds_at(rep, k));
+		rds_reply_free(&rep);
+	}
+	state_campaign_load(c, ms[0], ms[1]);
+	return 0;
+}
+
+int store_take(struct rds *r, unsigned partition, struct state *s, struct buf *why)
+{
+	for (size_t i = 0; i < s->wanted_campaign_count; i++) {
+		int rc = take_campaign(r, s->wanted_campaigns[i], why);
+
+		if (rc < 0) {
+			buf_printf(why, " (a key of campaign %016" PRIx64 ", partition %u)",
+				s->wanted_campaigns[i]->key, partition);
+			return rc;
+		}
+	}
+	for (size_t i = 0; i < s->wanted_page_count; i++) {
+		struct state_page *p = s->wanted_pages[i];
+		struct rds_reply *rep;
+		int rc = store_reply(r, &rep, why);
+
+		if (rc < 0) {
+			struct rkey key = rkey_fact(partition, p->campaign, p->lane, p->fact);
+
+			buf_str(why, " (");
+			buf_put(why, rkey_slice(&key));
+			buf_byte(why, ')');
+			return rc;
+		}
+		state_page_load(p, rds_text(rep));
+		rds_reply_free(&rep);
+	}
+	return 0;
+}
+
+static void put_page(struct rds *r, unsigned partition, const struct state_page *p)
+{
+	struct rkey key = rkey_fact(partition, p->campaign, p->lane, p->fact);
+	struct number at = number_of((uint64_t)p->number * STATE_PAGE + p->from);
+
+	rds_putv(r, SLICE("SETRANGE"), rkey_slice(&key), text_of(&at),
+		slice_of(p->bytes + p->from, (size_t)(p->to - p->from)));
+}
+
+static size_t put_campaign(struct rds *r, unsigned partition, const struct state_campaign *c)
+{
+	struct rkey head = rkey_campaign(partition, c->key), all = rkey_campaigns(partition);
+	struct number first = number_of(c->first_ms), last = number_of(c->last_ms), key;
+	size_t n = 1;
+
+	rds_putv(r, SLICE("HINCRBY"), rkey_slice(&head), SLICE("version"), SLICE("1"));
+	if (c->timed) {
+		rds_putv(r, SLICE("HSET"), rkey_slice(&head), slice_str(counter_word(COUNTER_first_ms)),
+			text_of(&first), slice_str(counter_word(COUNTER_last_ms)), text_of(&last));
+		n++;
+	}
+	if (c->named) {
+		rds_putv(r, SLICE("HSET"), rkey_slice(&head), SLICE("tenant"), c->tenant, SLICE("name"),
+			c->name);
+		n++;
+	}
+	if (!c->listed) {
+		key.len = (size_t)snprintf(key.text, sizeof key.text, "%016" PRIx64, c->key);
+		rds_putv(r, SLICE("SADD"), rkey_slice(&all), text_of(&key));
+		n++;
+	}
+	return n;
+}
+
+static void put_change(struct rds *r, unsigned partition, const struct state_change *c)
+{
+	struct number n = number_of((uint64_t)c->n);
+	struct rkey key = rkey_campaign(partition, c->campaign);
+	char field[64];
+
+	switch (c->what) {
+	case STATE_COUNTER:
+		snprintf(field, sizeof field, "%s", counter_word((enum counter)c->a));
+		break;
+	case STATE_LINK:
+		key = rkey_links(partition, c->campaign);
+		snprintf(field, sizeof field, "%" PRIu64 ":%s", c->a, c->b ? "human" : "machine");
+		break;
+	case STATE_HOUR:
+		key = rkey_hours(partition, c->campaign);
+		snprintf(field, sizeof field, "%" PRIu64 ":%s", c->a, counter_word((enum counter)c->b));
+		break;
+	case STATE_PLACE:
+		key = rkey_places(partition, c->campaign);
+		snprintf(field, sizeof field, "%c%c:%s", (int)(c->a >> 8), (int)(c->a & 0xff),
+			counter_word((enum counter)c->b));
+		break;
+	case STATE_LANE:
+		key = rkey_campaign_lanes(partition, c->campaign);
+		snprintf(field, sizeof field, "%08" PRIx64, c->a);
+		rds_putv(r, SLICE("SADD"), rkey_slice(&key), slice_str(field));
+		return;
+	}
+	rds_putv(r, SLICE("HINCRBY"), rkey_slice(&key), slice_str(field), text_of(&n));
+}
+
+size_t store_put(struct rds *r, unsigned partition, const struct state *s)
+{
+	size_t n = s->dirty_page_count + s->change_count;
+
+	for (size_t i = 0; i < s->dirty_page_count; i++)
+		put_page(r, partition, s->dirty_pages[i]);
+	for (size_t i = 0; i < s->dirty_campaign_count; i++)
+		n += put_campaign(r, partition, s->dirty_campaigns[i]);
+	for (size_t i = 0; i < s->change_count; i++)
+		put_change(r, partition, &s->changes[i]);
+	return n;
+}

@@ -1,0 +1,28 @@
+/* Where the pages and counters of core/model/state.h lie in Redis: loading what
+ * is wanted, writing what has changed. Commands are queued here and sent by the
+ * caller's connection; nothing is decided here about ownership.
+ */
+#ifndef LF_COLLECTOR_STORE_H
+#define LF_COLLECTOR_STORE_H
+
+#include "core/base/buf.h"
+#include "core/io/rds.h"
+#include "core/model/state.h"
+
+/* The next reply, which must not be an error: 0, or -errno with *out NULL. The
+ * text of an error reply is appended to why. */
+int store_reply(struct rds *r, struct rds_reply **out, struct buf *why);
+/* The same for a reply that nobody reads. */
+int store_done(struct rds *r, struct buf *why);
+
+/* Queue the reads for all that is wanted. */
+void store_ask(struct rds *r, unsigned partition, const struct state *s);
+/* Take their replies. 0, or -errno: the connection and the state are of no more
+ * use. A key of a type that is not ours is found here, before anything is
+ * written: -EPROTO, and why names the key. */
+int store_take(struct rds *r, unsigned partition, struct state *s, struct buf *why);
+
+/* Queue the writes for all that is dirty; returns the number of commands. */
+size_t store_put(struct rds *r, unsigned partition, const struct state *s);
+
+#endif
