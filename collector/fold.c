@@ -755,10 +755,7 @@ static void say(struct fold *f, int rc)
 		return;
 	if (rc == 0)
 		log_info("fold", "folding again", NULL);
-	else if (rc == -EINVAL)
-		log_error("fold", "the store has another number of partitions", "why=%s",
-			log_bytes(buf_slice(&f->why)));
-	else
+	else if (rc != -EINVAL) /* that one was said where it was found */
 		log_warn("fold", "cannot fold, will try again", "err=%s redis=%s", strerror(-rc),
 			log_bytes(buf_slice(&f->why)));
 	f->failing = rc;
