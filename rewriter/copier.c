@@ -35,7 +35,7 @@ struct copier *copier_open(const struct copier_config *cfg)
 	c->cfg = *cfg;
 	c->sealer = sealer_open(cfg->ring);
 	c->attempts = attempts_open(ATTEMPTS_MAX);
-	arena_init(&c->arena, COPIER_ARENA + 8 * cfg->max_message, arena_full, c);
+	arena_init(&c->arena, cfg->arena ? cfg->arena : COPIER_ARENA + 8 * cfg->max_message, arena_full, c);
 	return c;
 }
 
@@ -205,7 +205,10 @@ void copier_prepare(
 			message.len);
 		copy->message = message;
 	}
-	arena_reset(&c->arena);
+	if (c->arena.used > COPIER_KEEP)
+		arena_free(&c->arena);
+	else
+		arena_reset(&c->arena);
 }
 
 bool copier_taken(struct copier *c, struct relay_copy *copy, slice text)

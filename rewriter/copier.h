@@ -15,6 +15,8 @@
 #define COPIER_ROOM (64 * 1024)
 /* Memory for understanding one message, beside a multiple of its size. */
 #define COPIER_ARENA (64u << 20)
+/* More than this is given back after the message. */
+#define COPIER_KEEP (8u << 20)
 
 struct copier_config { /* all of it is borrowed */
 	struct policy policy;
@@ -23,6 +25,7 @@ struct copier_config { /* all of it is borrowed */
 	struct outbox *outbox;
 	struct sequence *sequence;
 	size_t max_message;
+	size_t arena; /* most memory for understanding one message; 0: the default */
 };
 
 struct copier;

@@ -204,6 +204,8 @@ int exchange_feed(struct exchange *x, slice *in, enum exchange_step *step)
 		*step = x->waiting[0];
 		if (!fits(*step, x->reply.code))
 			return -REFUSE_SYNTAX;
+		if (*step == EXCHANGE_DOT && x->out.len == 0 && x->out.room > EXCHANGE_KEEP)
+			buf_free(&x->out);
 		x->waiting_count--;
 		memmove(x->waiting, x->waiting + 1, x->waiting_count * sizeof *x->waiting);
 		if (!greeted(x, *step)) {

@@ -15,6 +15,7 @@
 
 #define EXCHANGE_MAX_QUEUE 16	    /* commands queued or unanswered */
 #define EXCHANGE_PIECE (128 * 1024) /* message bytes put ahead of the socket */
+#define EXCHANGE_KEEP (64 * 1024)   /* a larger buffer is given back after each message */
 
 enum exchange_step {
 	EXCHANGE_NOTHING,

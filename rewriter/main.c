@@ -82,6 +82,11 @@ static int open_all(struct rewriter *w, struct buf *why)
 
 	if (rc < 0)
 		return fail_with(why, EXIT_REFUSED);
+	if (c->rewriter_next_hop.port == c->rewriter_listen.port &&
+		strcmp(c->rewriter_next_hop.host, c->rewriter_listen.host) == 0) {
+		buf_str(why, "rewriter.next_hop is rewriter.listen: mail would go round in circles");
+		return fail_with(why, EXIT_REFUSED);
+	}
 	if (keyfile_load(config_path(c, c->keys_file), &w->ring, why) < 0)
 		return fail_with(why, EXIT_WORLD);
 	w->listen_fd = daemon_listen(&c->rewriter_listen, "rewriter.listen", why);

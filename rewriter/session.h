@@ -18,7 +18,7 @@
 /* What rewriting may add to a message: kept free of the next hop's SIZE. */
 #define SESSION_GROWTH 65536
 /* A message buffer larger than this is given back between messages. */
-#define SESSION_KEEP (256 * 1024)
+#define SESSION_KEEP (64 * 1024)
 
 struct session_config {
 	slice host;	    /* our name */

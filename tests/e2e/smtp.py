@@ -93,6 +93,8 @@ class Hop:
                     return
                 elif kind == "cutrcpt":
                     return
+                elif kind == "slow":
+                    f.readline()
                 else:
                     rcpt = to
                     say("250 2.1.5 Ok")
@@ -323,6 +325,32 @@ def test_smtp_hop_down(bench):
     f.stop()
 
 
+def test_smtp_limits(bench):
+    """a hop that does not answer in time: never 250, and the session goes on"""
+    mute = socket.socket()
+    mute.bind(("127.0.0.1", 0))
+    mute.listen(10)
+    bench.at_end.append(mute.close)
+    limits = {"rewriter.hop_connect_timeout_s": "1", "rewriter.hop_reply_timeout_s": "1", "rewriter.hop_dot_timeout_s": "2"}
+    f = Front(bench, mute.getsockname()[1], "mute", **limits)
+    assert Client(f.port).read()[0].startswith("421 4.3.2")
+    f.stop()
+    h = hop(bench)
+    f = Front(bench, h.port, **limits)
+    c = f.client()
+    assert c.say("MAIL FROM:<a@b.test>")[0].startswith("250")
+    assert c.say("RCPT TO:<slow@a.test>")[0].startswith("451 4.4.2")
+    assert c.say("RSET")[0].startswith("250")
+    h.held.clear()
+    began = time.monotonic()
+    got = c.send(html(1))
+    assert got[0].startswith("451 4.4.2") and 1.5 < time.monotonic() - began < 10, got
+    h.held.set()
+    assert c.send(html(2))[0].startswith("250")
+    assert len([e for e in f.events() if e["kind"] == "sent"]) == 1
+    f.stop()
+
+
 def test_smtp_smuggling(bench):
     """nothing but CRLF.CRLF ends a message, and what might for others is refused"""
     h = hop(bench)
@@ -366,13 +394,20 @@ def test_smtp_rewriting(bench):
     plain = b"Subject: x\r\n\r\nsee https://shop.example/\r\n"
     assert c.send(plain)[0].startswith("250")
     assert h.taken[-1][0] == "news@brand.test" and h.taken[-1][2] == plain
+    # In mode anonymous nothing in the message tells two recipients apart.
+    secret = html(4, campaign="b").replace(b"MIME-Version", b"X-Landfall-Track: mode=anonymous\r\nMIME-Version")
+    for rcpt in ("ok-1@a.test", "ok-2@a.test"):
+        assert c.send(secret, rcpt)[0].startswith("250")
+    assert h.taken[-1][2] == h.taken[-2][2] and h.taken[-1][0] != h.taken[-2][0]
+    assert b"X-Landfall-Track" not in h.taken[-1][2] and b"t.brand.test/c/" in h.taken[-1][2]
     events = f.events()
-    assert len([e for e in events if e["kind"] == "campaign"]) == 1
+    assert [int(e["recipient"], 16) for e in events if e["kind"] == "sent"][-2:] == [0, 0], events[-2:]
+    assert len([e for e in events if e["kind"] == "campaign"]) == 2
     sent = [(e["sequence"], "queue-id" in e) for e in events if e["kind"] == "sent"]
-    assert sent == [("0", False), ("0", False), ("1", False), ("2", True)], sent
+    assert sent == [("0", False), ("0", False), ("1", False), ("2", True), ("0", False), ("2", False)], sent
     m = f.metrics()
     assert (m["messages_in"], m["messages_rewritten"], m["messages_untouched"], m["messages_delivered"], m["messages_deferred"]) == (
-        6, 5, 1, 5, 1), m
+        8, 7, 1, 7, 1), m
     f.stop()
 
 
@@ -453,6 +488,8 @@ def test_smtp_start(bench):
     assert status == 3 and "landfall key add" in said and said.count("\n") == 1, (status, said)
     status, said = fails("--set", "track.url=ftp://x")
     assert status == 1 and "track.url" in said, (status, said)
+    status, said = fails("--set", "rewriter.next_hop=127.0.0.1:%d" % f.port)
+    assert status == 1 and "circles" in said, (status, said)
     assert f.client().send(html(1))[0].startswith("250")
     f.stop()
     os.unlink(f.dir + "/data/rewriter/sequence")
@@ -474,6 +511,11 @@ def test_smtp_disk_full(bench):
     assert c.send(plain)[0].startswith("250"), "what needs no record flows"
     resource.prlimit(f.process.pid, resource.RLIMIT_FSIZE, old)
     assert c.send(html(1, campaign="x"))[0].startswith("250")
+    # The record fails behind the hop's 250: mail comes first, and the loss is counted.
+    resource.prlimit(f.process.pid, resource.RLIMIT_FSIZE, (16, resource.RLIM_INFINITY))
+    assert c.send(html(2, campaign="x"))[0].startswith("250")
+    assert f.metrics()["events_lost"] == 1
+    resource.prlimit(f.process.pid, resource.RLIMIT_FSIZE, old)
     # The journal is full: Redis is not there to take anything.
     told, got = 1, []
     for i in range(20000):
@@ -482,11 +524,11 @@ def test_smtp_disk_full(bench):
             break
         told += 1
     assert got[0].startswith("451 4.3.1"), got
-    assert len(h.taken) == told + 1, (len(h.taken), told)
+    assert len(h.taken) == told + 2, (len(h.taken), told)
     assert c.send(plain)[0].startswith("250")
     events = [e for e in f.events() if e["kind"] == "sent"]
     assert len(events) == told, (len(events), told)
-    assert f.metrics()["events_lost"] == 0
+    assert f.metrics()["events_lost"] == 1
     f.stop()
 
 

@@ -1,0 +1,234 @@
+#include "tests/testing.h"
+
+#include "core/io/keyfile.h"
+#include "core/model/provider.h"
+#include "core/model/verp.h"
+#include "rewriter/copier.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HEAD                                                                                                 \
+	"Message-ID: <1@b>\r\nX-Landfall-Campaign: spring\r\nMIME-Version: 1.0\r\nContent-Type: "            \
+	"text/html\r\n\r\n"
+#define TRACKED HEAD "<body><a href=\"https://shop.example/\">x</a></body>\r\n"
+
+struct bench {
+	char dir[64];
+	struct keyring ring;
+	struct outbox *outbox;
+	struct sequence *sequence;
+	struct copier *copier;
+	struct relay_copy copy;
+	struct envelope envelope;
+};
+
+static void open_copier(struct bench *b, slice domain, size_t arena)
+{
+	struct copier_config cfg = {.policy = {.track_url = SLICE("https://t.example"),
+					    .track_host = SLICE("t.example"),
+					    .opens = true,
+					    .clicks = true,
+					    .default_tenant = SLICE("acme")},
+		.ring = &b->ring,
+		.return_path_domain = domain,
+		.outbox = b->outbox,
+		.sequence = b->sequence,
+		.max_message = 1 << 20,
+		.arena = arena};
+
+	copier_close(&b->copier);
+	b->copier = copier_open(&cfg);
+}
+
+static int setup(void **state)
+{
+	struct bench *b = calloc(1, sizeof *b);
+	struct outbox_config cfg = {.program = "rewriter",
+		.journal = {.segment_bytes = 1 << 20, .cap_bytes = 4 << 20},
+		.redis = {.socket = "/nowhere", .timeout_ms = 100},
+		.partitions = 4,
+		.sync_ms = 5};
+
+	*state = b;
+	strcpy(b->dir, "/tmp/landfall-copier-XXXXXX");
+	if (!mkdtemp(b->dir))
+		return -1;
+	assert_true(keyfile_add(&b->ring) > 0);
+	cfg.journal.dir = b->dir;
+	assert_int_equal(outbox_open(&b->outbox, &cfg), 0);
+	assert_int_equal(sequence_open(&b->sequence, b->dir, outbox_lane(b->outbox), false), 0);
+	buf_init(&b->copy.rendered, SIZE_MAX / 2);
+	buf_init(&b->copy.sender, 1000);
+	buf_init(&b->envelope.sender, 1000);
+	buf_init(&b->envelope.recipient, 1000);
+	buf_str(&b->envelope.sender, "news@brand.example");
+	buf_str(&b->envelope.recipient, "Jo@GMAIL.com");
+	open_copier(b, SLICE("bounce.example"), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct bench *b = *state;
+	DIR *d;
+	struct dirent *e;
+	char path[400];
+
+	copier_close(&b->copier);
+	sequence_close(&b->sequence);
+	outbox_close(&b->outbox, 0);
+	buf_free(&b->copy.rendered);
+	buf_free(&b->copy.sender);
+	buf_free(&b->envelope.sender);
+	buf_free(&b->envelope.recipient);
+	d = opendir(b->dir);
+	while (d && (e = readdir(d))) {
+		snprintf(path, sizeof path, "%s/%s", b->dir, e->d_name);
+		unlink(path);
+	}
+	closedir(d);
+	rmdir(b->dir);
+	free(b);
+	return 0;
+}
+
+/* As the relay calls it. */
+static const struct relay_copy *prepare(struct bench *b, slice message, uint64_t size)
+{
+	struct relay_copy *c = &b->copy;
+
+	c->code = 0;
+	c->has_sender = c->tracked = false;
+	buf_clear(&c->rendered);
+	buf_clear(&c->sender);
+	copier_prepare(b->copier, &b->envelope, message, size, c);
+	return c;
+}
+
+static void tracked(void **state)
+{
+	struct bench *b = *state;
+	const struct relay_copy *c = prepare(b, SLICE(TRACKED), 0);
+	struct sealer *s = sealer_open(&b->ring);
+	struct token t;
+
+	assert_int_equal(c->code, 0);
+	assert_true(c->tracked && c->has_sender);
+	assert_true(slice_find(c->message, SLICE("https://t.example/c/"), 0) != SLICE_NPOS);
+	assert_true(slice_find(c->message, SLICE("shop.example"), 0) == SLICE_NPOS);
+	assert_int_equal(c->event.campaign, hash_campaign(&b->ring, SLICE("acme"), SLICE("spring")));
+	assert_int_equal(c->event.recipient, hash_recipient(&b->ring, SLICE("Jo@gmail.com")));
+	assert_int_equal(c->event.provider, PROVIDER_GMAIL);
+	assert_int_equal(c->event.lane, outbox_lane(b->outbox));
+	assert_int_equal(verp_open(s, SLICE("bounce.example"), buf_slice(&c->sender), &t), 0);
+	assert_int_equal(t.campaign, c->event.campaign);
+	assert_int_equal(t.lane, c->event.lane);
+	assert_int_equal(t.sequence, c->event.sequence);
+	sealer_close(&s);
+}
+
+static void same_again(void **state)
+{
+	struct bench *b = *state;
+	slice one = prepare(b, SLICE(TRACKED), 0)->message;
+	uint8_t *first = malloc(one.len);
+	size_t n = one.len;
+
+	memcpy(first, one.p, n);
+	test_slices_equal("again", prepare(b, SLICE(TRACKED), 0)->message, slice_of(first, n));
+	assert_int_equal(b->copy.event.sequence, 0);
+	buf_clear(&b->envelope.recipient);
+	buf_str(&b->envelope.recipient, "other@gmail.com");
+	assert_false(slice_eq(prepare(b, SLICE(TRACKED), 0)->message, slice_of(first, n)));
+	assert_int_equal(b->copy.event.sequence, 1);
+	free(first);
+}
+
+/* Without a Message-ID nothing says that it is the same message. */
+static void no_message_id(void **state)
+{
+	struct bench *b = *state;
+	slice m = slice_from(SLICE(TRACKED), sizeof "Message-ID: <1@b>\r\n" - 1);
+
+	prepare(b, m, 0);
+	assert_int_equal(b->copy.event.sequence, 0);
+	prepare(b, m, 0);
+	assert_int_equal(b->copy.event.sequence, 1);
+}
+
+static void the_original_goes(void **state)
+{
+	struct bench *b = *state;
+	slice plain = SLICE("Subject: x\r\n\r\nhttps://shop.example/\r\n");
+	const struct relay_copy *c = prepare(b, plain, 0);
+
+	assert_ptr_equal(c->message.p, plain.p);
+	assert_false(c->tracked || c->has_sender);
+	/* Grown past what the hop takes. */
+	c = prepare(b, SLICE(TRACKED), sizeof TRACKED + 10);
+	test_slices_equal("too large", c->message, SLICE(TRACKED));
+	assert_true(c->tracked);
+	/* Too costly to understand. */
+	open_copier(b, SLICE_NONE, 64);
+	c = prepare(b, SLICE(TRACKED), 0);
+	test_slices_equal("costly", c->message, SLICE(TRACKED));
+	assert_int_equal(c->code, 0);
+	assert_false(c->has_sender);
+	for (size_t arena = 128; arena < 65536; arena += arena / 4) {
+		open_copier(b, SLICE_NONE, arena);
+		c = prepare(b, SLICE(TRACKED), 0);
+		assert_int_equal(c->code, 0);
+		if (!slice_eq(c->message, SLICE(TRACKED)))
+			assert_true(slice_find(c->message, SLICE("https://t.example/c/"), 0) != SLICE_NPOS);
+	}
+}
+
+static void senders(void **state)
+{
+	struct bench *b = *state;
+
+	buf_clear(&b->envelope.sender);
+	assert_false(prepare(b, SLICE(TRACKED), 0)->has_sender);
+	assert_true(b->copy.tracked);
+	buf_str(&b->envelope.sender, "a@b");
+	open_copier(b, SLICE_NONE, 0);
+	assert_false(prepare(b, SLICE(TRACKED), 0)->has_sender);
+}
+
+static void records(void **state)
+{
+	struct bench *b = *state;
+
+	prepare(b, SLICE(TRACKED), 0);
+	/* The campaign's name is there at once. */
+	assert_true(outbox_flush(b->outbox) > 0);
+	assert_int_equal(outbox_account(b->outbox).made, 1);
+	assert_true(copier_taken(b->copier, &b->copy, SLICE("2.0.0 Ok: queued as X")));
+	assert_int_equal(b->copy.event.queue_id.len, 0);
+	assert_true(outbox_flush(b->outbox) > 0);
+	assert_int_equal(outbox_account(b->outbox).made, 2);
+	open_copier(b, SLICE_NONE, 0);
+	prepare(b, SLICE(TRACKED), 0);
+	assert_true(copier_taken(b->copier, &b->copy, SLICE("2.0.0 Ok: queued as X")));
+	test_slices_equal("queue id", b->copy.event.queue_id, SLICE("X"));
+	prepare(b, SLICE("Subject: x\r\n\r\n"), 0);
+	assert_false(copier_taken(b->copier, &b->copy, SLICE("2.0.0 Ok")));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(tracked, setup, teardown),
+		cmocka_unit_test_setup_teardown(same_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_message_id, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_original_goes, setup, teardown),
+		cmocka_unit_test_setup_teardown(senders, setup, teardown),
+		cmocka_unit_test_setup_teardown(records, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
