@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""The SMTP front beside no front: messages a second and CPU a message.
+
+    python3 tests/bench/front.py [--bin build/release/bin] [--count N] [--rounds N]
+
+smtp-source and smtp-sink (package postfix) send messages of 30 KB with 25 links,
+directly and through the rewriter in turn: untouched, rewritten, and rewritten
+with a return path of ours. Medians; CPU is that of the rewriter, all threads."""
+import argparse
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SENDER = shutil.which("smtp-source") or "/usr/sbin/smtp-source"
+SINK = shutil.which("smtp-sink") or "/usr/sbin/smtp-sink"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def answers(port):
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    sys.exit("nothing answers on port %d" % port)
+
+
+def message(path, campaign):
+    row = '<tr><td style="padding:8px"><a href="https://shop.example/item/%d?a=1&amp;b=%d">Item %d</a> and some words about it.</td></tr>\n'
+    fill = '<tr><td style="padding:8px 16px;font-family:Helvetica,Arial;font-size:14px;color:#333">Paragraph %d. It costs less.</td></tr>\n'
+    html = "<html><body><table>\n" + "".join(row % (i, i, i) for i in range(25)) + "".join(fill % i for i in range(226)) + "</table></body></html>\n"
+    with open(path, "w") as f:
+        f.write("From: news@brand.test\nTo: u@a.test\nSubject: bench\n%sMIME-Version: 1.0\nContent-Type: text/html; charset=utf-8\n\n%s" % (
+            "X-Landfall-Campaign: bench\n" if campaign else "", html))
+
+
+def cpu(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        fields = f.read().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def load(port, path, count, sessions):
+    began = time.monotonic()
+    subprocess.run([SENDER, "-d", "-F", path, "-s", str(sessions), "-m", str(count), "127.0.0.1:%d" % port], check=True)
+    return count / (time.monotonic() - began)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--bin", default=ROOT + "/build/release/bin")
+    ap.add_argument("--count", type=int, default=5000)
+    ap.add_argument("--rounds", type=int, default=5)
+    ap.add_argument("--sessions", type=int, default=10)
+    options = ap.parse_args()
+    dir = tempfile.mkdtemp(prefix="landfall-bench-")
+    sink, port = free_port(), free_port()
+    config = dir + "/landfall.conf"
+    with open(config, "w") as f:
+        f.write("[data]\ndir = %s/data\n[rewriter]\nlisten = 127.0.0.1:%d\nnext_hop = 127.0.0.1:%d\n" % (dir, port, sink))
+    message(dir + "/plain", False)
+    message(dir + "/tracked", True)
+    subprocess.run([options.bin + "/landfall", "key", "add", "--config", config], check=True, stdout=subprocess.DEVNULL)
+    cases = (("untouched", "plain", []), ("rewritten", "tracked", []),
+             ("rewritten, own return path", "tracked", ["--set", "track.return_path_domain=b.test"]))
+    got = {name: ([], []) for name, _, _ in cases}
+    direct = []
+    # As root smtp-sink wants to become somebody else.
+    hop = subprocess.Popen([SINK] + (["-u", "nobody"] if os.geteuid() == 0 else []) + ["127.0.0.1:%d" % sink, "500"])
+    try:
+        answers(sink)
+        for _ in range(options.rounds):
+            direct.append(load(sink, dir + "/plain", options.count, options.sessions))
+            for name, file, more in cases:
+                with open(dir + "/log", "ab") as log:
+                    front = subprocess.Popen([options.bin + "/landfall-rewriter", "--config", config, *more], stderr=log)
+                try:
+                    answers(port)
+                    before = cpu(front.pid)
+                    got[name][0].append(load(port, dir + "/" + file, options.count, options.sessions))
+                    got[name][1].append((cpu(front.pid) - before) / options.count * 1e6)
+                finally:
+                    front.terminate()
+                    front.wait()
+    finally:
+        hop.kill()
+        hop.wait()
+        shutil.rmtree(dir, ignore_errors=True)
+    print("%-28s %6.0f messages/s" % ("direct", statistics.median(direct)))
+    for name, (rate, used) in got.items():
+        print("%-28s %6.0f messages/s  %4.0f us CPU a message" % (name, statistics.median(rate), statistics.median(used)))
+
+
+if __name__ == "__main__":
+    main()
