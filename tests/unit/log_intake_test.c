@@ -12,18 +12,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define DOMAIN SLICE("bounce.test")
 #define CAMPAIGN 42
 #define LANE 5
-#define MESSAGES 100000 /* most in a test */
+#define MESSAGES 1000000 /* most in a test */
 
 static char dir[64], log_path[96], journal_dir[96];
 static struct keyring ring;
@@ -228,8 +230,73 @@ static _Noreturn void follow_for_ever(void)
 		if (n < 0)
 			abort();
 		if (n == 0)
-			usleep(500);
+			sched_yield();
 	}
+}
+
+/* Writes of a child until it dies: before, in the middle of, or after the last
+ * one. 0: it lives. */
+static int writes_left, die_how;
+
+/* In the place of the C library's: all that the journal writes goes through it. */
+ssize_t pwrite64(int fd, const void *p, size_t n, off64_t offset);
+ssize_t pwrite64(int fd, const void *p, size_t n, off64_t offset)
+{
+	bool last = writes_left > 0 && --writes_left == 0;
+
+	if (last && die_how == 0)
+		kill(getpid(), SIGKILL);
+	if (last && die_how == 1)
+		n = n / 2 + 1;
+	n = (size_t)syscall(SYS_pwrite64, fd, p, n, offset);
+	if (last)
+		kill(getpid(), SIGKILL);
+	return (ssize_t)n;
+}
+
+/* Killed at each of the first writes of a life, in each way. */
+static void killed_at_a_write(void **state)
+{
+	enum { WRITES = 12, ROUNDS = 4 };
+	struct outbox *o;
+	struct log_intake *in;
+	struct buf text;
+	unsigned deaths = 0;
+
+	(void)state;
+	buf_init(&text, 1 << 20);
+	put(SLICE_NONE);
+	for (int i = 0; i < ROUNDS * WRITES * 3; i++) {
+		pid_t pid;
+		int status;
+
+		buf_clear(&text);
+		next_message(&text);
+		next_message(&text);
+		put(buf_slice(&text));
+		pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			writes_left = 1 + i / 3 % WRITES;
+			die_how = i % 3;
+			o = open_outbox("/nonexistent/redis");
+			in = open_intake(o, "/nonexistent/redis");
+			settle(in);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		deaths += WIFSIGNALED(status) != 0;
+		assert_true(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == 0);
+	}
+	o = open_outbox("/nonexistent/redis");
+	in = open_intake(o, "/nonexistent/redis");
+	settle(in);
+	log_intake_close(&in);
+	outbox_close(&o, 0);
+	printf("%u of %d died\n", deaths, ROUNDS * WRITES * 3);
+	assert_true(deaths > 10);
+	check_journal();
+	buf_free(&text);
 }
 
 /* kill -9 at any moment of a growing, rotating log. */
@@ -261,18 +328,17 @@ static void killed(void **state)
 		while (clock_mono_ms() < until) {
 			size_t n;
 
-			for (int i = (int)(random() % 20); i >= 0; i--)
-				next_message(&text);
+			next_message(&text);
 			/* Up to any byte: the rest comes with the next write. */
 			n = (size_t)random() % (text.len + 1);
 			put(slice_sub(buf_slice(&text), 0, n));
 			buf_drop(&text, n);
-			if (random() % 20 == 0) {
+			if (random() % 1000 == 0) {
 				put(buf_slice(&text));
 				buf_clear(&text);
 				rotate(rotations++);
 			}
-			usleep((useconds_t)(random() % 2000));
+			/* Without a pause: the follower is always at work when it is killed. */
 		}
 		assert_int_equal(kill(pid, SIGKILL), 0);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -418,6 +484,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(restart_anywhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(learns_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(by_queue_id, setup, teardown),
+		cmocka_unit_test_setup_teardown(killed_at_a_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(killed, setup, teardown),
 	};
 
