@@ -22,6 +22,7 @@
 struct hit {
 	const struct hit_shared *shared;
 	struct sealer *sealer;
+	struct judge *judge;
 	struct outbox *outbox;
 	struct buf location;
 	uint8_t room[TOKEN_ROOM];
@@ -128,7 +129,7 @@ static void note(struct hit *h, const struct web_req *r, const struct token *t, 
 		.lane = t->lane,
 		.sequence = t->mode == PRIVACY_ANONYMOUS ? 0 : t->sequence,
 		.link = t->link,
-		.class = judge_hit(h->shared->judge, &evidence)};
+		.class = judge_hit(h->judge, &evidence)};
 	struct client_address client;
 
 	if (t->mode == PRIVACY_OFF)
@@ -289,6 +290,7 @@ struct hit *hit_open(const struct hit_shared *shared, unsigned thread)
 	}
 	h->shared = shared;
 	h->sealer = sealer_open(shared->keys);
+	h->judge = judge_open();
 	buf_init(&h->location, LOCATION_MAX);
 	return h;
 }
@@ -299,6 +301,7 @@ void hit_close(struct hit **h)
 		return;
 	outbox_close(&(*h)->outbox, DRAIN_MS);
 	sealer_close(&(*h)->sealer);
+	judge_close(&(*h)->judge);
 	buf_free(&(*h)->location);
 	free(*h);
 	*h = NULL;

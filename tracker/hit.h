@@ -20,13 +20,12 @@
 /* What all threads share; lives longer than they do. */
 struct hit_shared {
 	const struct keyring *keys;
-	const struct judge *judge;
 	const struct geo *geo; /* NULL: no places */
 	const struct client_networks *trusted;
 	const struct outbox_config *outbox; /* one for each thread, its own directory */
 };
 
-/* One thread's part: its sealer and its outbox. */
+/* One thread's part: its sealer, judge and outbox. */
 struct hit;
 
 /* NULL, after an error line, if the outbox cannot be opened. */

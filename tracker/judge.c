@@ -27,15 +27,23 @@ static const struct agent agents[] = {
 #define AGENTS (sizeof agents / sizeof *agents)
 #define NO_AGENT UINT16_MAX
 
+/* What was found in an agent that came before. */
+struct memory {
+	uint16_t len; /* 0: nothing is remembered here */
+	uint16_t found;
+	uint8_t agent[JUDGE_MAX_AGENT];
+};
+
 /* The automaton: a trie of all texts whose missing steps are filled in with
  * where the longest proper suffix would go. */
 struct judge {
 	uint8_t letter[256]; /* of a byte; 0: in no text */
 	unsigned letters;
 	unsigned states;
-	uint16_t *next;   /* [states][letters] */
-	uint16_t *agent;  /* [states] the text that ends here, or NO_AGENT */
-	uint16_t *suffix; /* [states] the longest suffix at which another text ends, or 0 */
+	uint16_t *next;        /* [states][letters] */
+	uint16_t *agent;       /* [states] the text that ends here, or NO_AGENT */
+	uint16_t *suffix;      /* [states] the longest suffix at which another text ends, or 0 */
+	struct memory *memory; /* [JUDGE_MEMORY] */
 };
 
 static void number_letters(struct judge *j)
@@ -118,6 +126,7 @@ struct judge *judge_open(void)
 	j->suffix = must_zalloc(room * sizeof *j->suffix);
 	j->agent = must_alloc(room * sizeof *j->agent);
 	memset(j->agent, 0xff, room * sizeof *j->agent);
+	j->memory = must_zalloc(JUDGE_MEMORY * sizeof *j->memory);
 	for (size_t i = 0; i < AGENTS; i++)
 		add_text(j, (uint16_t)i);
 	complete(j);
@@ -131,6 +140,7 @@ void judge_close(struct judge **j)
 	free((*j)->next);
 	free((*j)->agent);
 	free((*j)->suffix);
+	free((*j)->memory);
 	free(*j);
 	*j = NULL;
 }
@@ -168,6 +178,36 @@ static unsigned classes_in(const struct judge *j, slice agent)
 	return found;
 }
 
+/* Where an agent is remembered. Whoever makes two fall on one place makes us
+ * look again, nothing worse. */
+static unsigned place_of(slice agent)
+{
+	const uint64_t odd = 0x9e3779b97f4a7c15u;
+	uint64_t h = agent.len * odd, x;
+	size_t i = 0;
+
+	for (; agent.len - i >= 8; i += 8) {
+		memcpy(&x, agent.p + i, 8);
+		h = (h ^ x) * odd;
+		h ^= h >> 29;
+	}
+	for (; i < agent.len; i++)
+		h = (h ^ agent.p[i]) * odd;
+	return (unsigned)(h >> 32) % JUDGE_MEMORY;
+}
+
+static unsigned remembered(struct judge *j, slice agent)
+{
+	struct memory *m = &j->memory[place_of(agent)];
+
+	if (m->len != agent.len || memcmp(m->agent, agent.p, agent.len) != 0) {
+		m->found = (uint16_t)classes_in(j, agent);
+		m->len = (uint16_t)agent.len;
+		memcpy(m->agent, agent.p, agent.len);
+	}
+	return m->found;
+}
+
 static bool says_prefetch(const struct judge_evidence *e)
 {
 	return slice_ifind(e->sec_purpose, SLICE("prefetch"), 0) != SLICE_NPOS ||
@@ -177,7 +217,7 @@ static bool says_prefetch(const struct judge_evidence *e)
 	       slice_ieq(e->x_moz, SLICE("prefetch"));
 }
 
-enum hit_class judge_hit(const struct judge *j, const struct judge_evidence *e)
+enum hit_class judge_hit(struct judge *j, const struct judge_evidence *e)
 {
 	slice agent = slice_trim(slice_sub(e->agent, 0, JUDGE_MAX_AGENT));
 	unsigned found;
@@ -187,7 +227,7 @@ enum hit_class judge_hit(const struct judge *j, const struct judge_evidence *e)
 		return CLASS_HUMAN;
 	if (e->head || !agent.len)
 		return CLASS_AUTOMATION;
-	found = classes_in(j, agent);
+	found = remembered(j, agent);
 	if (found & BIT(SCANNER))
 		return CLASS_SCANNER;
 	/* A proxy fetches pictures for a reader, and the prefetch that hides the

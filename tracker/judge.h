@@ -5,7 +5,9 @@
  * pure: nothing of the world.
  *
  * The user agents stand in tracker/agents.def. They are looked for all at once
- * by an automaton of Aho and Corasick: one step a byte, whatever the agent.
+ * by an automaton of Aho and Corasick: one step a byte, whatever the agent. Few
+ * agents make most hits, so what was found in the latest ones is remembered:
+ * a judge is not shared between threads.
  */
 #ifndef LF_TRACKER_JUDGE_H
 #define LF_TRACKER_JUDGE_H
@@ -15,6 +17,8 @@
 
 /* Bytes of a user agent that are looked at. */
 #define JUDGE_MAX_AGENT 512
+/* Agents that are remembered. */
+#define JUDGE_MEMORY 256
 
 struct judge_evidence {
 	enum event_kind kind; /* EVENT_OPEN, EVENT_CLICK or EVENT_UNSUBSCRIBE */
@@ -28,10 +32,10 @@ struct judge_evidence {
 
 struct judge;
 
-/* Never fails (memory: must). May be shared by threads. */
+/* Never fails (memory: must). */
 struct judge *judge_open(void);
 void judge_close(struct judge **j);
 
-enum hit_class judge_hit(const struct judge *j, const struct judge_evidence *e);
+enum hit_class judge_hit(struct judge *j, const struct judge_evidence *e);
 
 #endif

@@ -25,7 +25,6 @@ struct tracker {
 	struct client_networks trusted;
 	struct hit_shared shared;
 	struct geo *geo;
-	struct judge *judge;
 	struct outbox_config *lane; /* one for each thread */
 	unsigned threads;
 	struct outbox *old[MAX_OLD_LANES];
@@ -143,12 +142,8 @@ static int serve(struct tracker *t)
 	t->lane = must_zalloc(t->threads * sizeof *t->lane);
 	for (unsigned i = 0; i < t->threads; i++)
 		t->lane[i] = lane_of(t, i);
-	t->judge = judge_open();
-	t->shared = (struct hit_shared){.keys = &t->keys,
-		.judge = t->judge,
-		.geo = t->geo,
-		.trusted = &t->trusted,
-		.outbox = t->lane};
+	t->shared = (struct hit_shared){
+		.keys = &t->keys, .geo = t->geo, .trusted = &t->trusted, .outbox = t->lane};
 	sem_init(&stopping, 0, 0);
 	daemon_signals(on_stop, NULL, NULL);
 	open_old_lanes(t);
@@ -191,7 +186,6 @@ int main(int argc, char **argv)
 	if (t.fd >= 0)
 		close(t.fd);
 	geo_close(&t.geo);
-	judge_close(&t.judge);
 	free(t.lane);
 	buf_free(&why);
 	config_close(&t.config);

@@ -52,7 +52,7 @@ static enum what uap(const struct json_value *v)
 }
 
 static void measure(const char *dir, const char *name, enum what (*what_of)(const struct json_value *),
-	const struct judge *j, struct tally *t)
+	struct judge *j, struct tally *t)
 {
 	const char *verbose = getenv("LANDFALL_VERBOSE");
 	char path[512];

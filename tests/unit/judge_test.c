@@ -82,7 +82,7 @@ static const struct row rows[] = {
 	{"Mimecast", "Mimecast URL Protect", NULL, NULL, false, CLASS_SCANNER, CLASS_SCANNER},
 };
 
-static enum hit_class judge_row(const struct judge *j, const struct row *r, enum event_kind kind)
+static enum hit_class judge_row(struct judge *j, const struct row *r, enum event_kind kind)
 {
 	slice agent = test_guard(slice_str(r->agent)), value = test_guard(slice_str(r->value));
 	struct judge_evidence e = {.kind = kind, .head = r->head, .agent = agent};
