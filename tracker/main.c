@@ -4,6 +4,7 @@
 #include "core/io/daemon.h"
 #include "core/io/keyfile.h"
 #include "core/io/log.h"
+#include "core/web/health.h"
 #include "tracker/hit.h"
 
 #include <dirent.h>
@@ -30,6 +31,7 @@ struct tracker {
 	struct outbox *old[MAX_OLD_LANES];
 	unsigned old_count;
 	int fd;
+	struct health *health;
 	struct web *web;
 };
 
@@ -132,7 +134,7 @@ static int prepare(struct tracker *t, struct buf *why)
 	return t->fd < 0 ? EXIT_WORLD : EXIT_DONE;
 }
 
-static int serve(struct tracker *t)
+static int serve(struct tracker *t, struct buf *why)
 {
 	struct config *c = &t->config;
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -146,6 +148,8 @@ static int serve(struct tracker *t)
 		.keys = &t->keys, .geo = t->geo, .trusted = &t->trusted, .outbox = t->lane};
 	sem_init(&stopping, 0, 0);
 	daemon_signals(on_stop, NULL, NULL);
+	if (health_open(&t->health, &c->tracker_metrics, "tracker.metrics", why) < 0)
+		return EXIT_WORLD;
 	open_old_lanes(t);
 	rc = web_open(&t->web, &(struct web_config){.listen_fd = t->fd,
 				       .threads = t->threads,
@@ -157,7 +161,7 @@ static int serve(struct tracker *t)
 				       .on_turn = hit_turn,
 				       .arg = t});
 	if (rc < 0) {
-		log_error("main", "cannot serve", "err=%s", strerrorname_np(-rc));
+		buf_printf(why, "cannot serve: %s", strerrordesc_np(-rc));
 		return EXIT_WORLD;
 	}
 	daemon_ready("tracker");
@@ -178,9 +182,10 @@ int main(int argc, char **argv)
 	buf_init(&why, WHY_MAX);
 	status = prepare(&t, &why);
 	if (status == EXIT_DONE)
-		status = serve(&t);
-	else
+		status = serve(&t, &why);
+	if (status != EXIT_DONE)
 		fprintf(stderr, "landfall-tracker: %.*s\n", SLICE_FMT(buf_slice(&why)));
+	health_close(&t.health);
 	for (unsigned i = 0; i < t.old_count; i++)
 		outbox_close(&t.old[i], 0);
 	if (t.fd >= 0)

@@ -657,6 +657,76 @@ static void test_fewer_threads(void **state)
 	buf_free(&answer);
 }
 
+/* The value of a counter, asked of the address for metrics. */
+static long metric(int port, const char *name)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons((uint16_t)port)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct buf answer;
+	char text[64];
+	size_t at;
+	long n;
+
+	buf_init(&answer, 1 << 20);
+	must(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0);
+	ask_on(fd, SLICE("GET /metrics HTTP/1.1\r\nHost: m\r\n\r\n"), &answer);
+	close(fd);
+	snprintf(text, sizeof text, "\nlandfall_%s ", name);
+	at = slice_find(buf_slice(&answer), slice_str(text), 0);
+	assert_true(at != SLICE_NPOS);
+	n = strtol((const char *)answer.p + at + strlen(text), NULL, 10);
+	buf_free(&answer);
+	return n;
+}
+
+/* The journal's room is used up and Redis takes nothing: the loss is counted,
+ * and readers do not see any of it. */
+static void test_journal_full(void **state)
+{
+	enum { AT_ONCE = 500 };
+	struct buf request, many, answer;
+	char setting[64];
+	int fd, port = free_port(NULL);
+	long asked = 0;
+
+	(void)state;
+	buf_init(&request, 1 << 20);
+	buf_init(&many, 1 << 24);
+	buf_init(&answer, 1 << 24);
+	snprintf(setting, sizeof setting, "tracker.metrics=127.0.0.1:%d", port);
+	start((const char *[]){setting, "tracker.threads=1", "journal.cap_mb=2", NULL});
+	request_of(&rows[0], 1, &request);
+	for (int i = 0; i < AT_ONCE; i++)
+		buf_put(&many, buf_slice(&request));
+	fd = dial();
+	while (asked < 400000 && metric(port, "events_lost") == 0) {
+		size_t want;
+
+		ask_on(fd, buf_slice(&request), &answer);
+		want = answer.len * AT_ONCE;
+		must(send(fd, many.p, many.len, MSG_NOSIGNAL) == (ssize_t)many.len);
+		for (size_t got = 0; got < want;) {
+			ssize_t n = recv(fd, answer.p, answer.room, 0);
+
+			assert_true(n > 0);
+			got += (size_t)n;
+		}
+		asked += AT_ONCE + 1;
+	}
+	assert_true(metric(port, "events_lost") > 0);
+	ask_on(fd, buf_slice(&request), &answer);
+	check_answer(&rows[0], buf_slice(&answer));
+	test_numbers_equal("opens", metric(port, "opens"), asked + 1);
+	test_numbers_equal("refused", metric(port, "tokens_refused"), 0);
+	close(fd);
+	stop();
+	buf_free(&request);
+	buf_free(&many);
+	buf_free(&answer);
+}
+
 static int set_up(void **state)
 {
 	struct buf why;
@@ -696,6 +766,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_keeps_it_from_starting, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_two_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_fewer_threads, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_journal_full, set_up, tear_down),
 	};
 
 	log_open("tracker_test", LOG_ERROR);
