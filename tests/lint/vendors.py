@@ -3,7 +3,7 @@ from tree import c_files, code_only, includes
 import re
 
 HOMES = [
-    ("libh2o", r"h2o(/.*)?\.h|h2o\.h|wslay.*|picohttpparser\.h", r"core/web/[^/]+"),
+    ("libh2o", r"h2o(/.*)?\.h|h2o\.h|wslay.*|picohttpparser\.h", r"core/web/[^/]+|tests/bench/bare_h2o\.c"),
     ("hiredis", r"hiredis/.*", r"core/io/rds\.c"),
     ("cJSON", r"cjson/.*|cJSON\.h", r"core/parse/json\.c"),
     ("libmaxminddb", r"maxminddb.*\.h", r"tracker/geo\.c"),
@@ -11,7 +11,7 @@ HOMES = [
     ("libmilter", r"libmilter/.*", r"rewriter/milter\.c"),
 ]
 NAMES = [
-    ("libh2o", r"\bh2o_\w+\s*\(", r"core/web/[^/]+"),
+    ("libh2o", r"\bh2o_\w+\s*\(", r"core/web/[^/]+|tests/bench/bare_h2o\.c"),
     ("hiredis", r"\bredis(Connect|Command|AppendCommand|GetReply|Free)\w*\s*\(", r"core/io/rds\.c"),
     ("cJSON", r"\bcJSON_\w+\s*\(", r"core/parse/json\.c"),
     ("libmaxminddb", r"\bMMDB_\w+\s*\(", r"tracker/geo\.c"),

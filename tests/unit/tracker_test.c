@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -119,7 +120,9 @@ static void launch(const char *const *sets)
 
 		snprintf(log, sizeof log, "%s/log", w.dir);
 		fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+		dup2(fd, 1);
 		dup2(fd, 2);
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* whatever becomes of the test */
 		execv(path, (char **)(uintptr_t)argv);
 		_exit(127);
 	}
@@ -663,6 +666,7 @@ static long metric(int port, const char *name)
 	struct sockaddr_in a = {.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 		.sin_port = htons((uint16_t)port)};
+	uint64_t until = clock_mono_ms() + DEADLINE_MS;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct buf answer;
 	char text[64];
@@ -670,7 +674,12 @@ static long metric(int port, const char *name)
 	long n;
 
 	buf_init(&answer, 1 << 20);
-	must(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0);
+	/* The main address takes connections a little earlier than this one. */
+	while (connect(fd, (struct sockaddr *)&a, sizeof a) != 0) {
+		if (clock_mono_ms() > until)
+			fail_msg("no metrics: %.*s", SLICE_FMT(log_text()));
+		poll(NULL, 0, 5);
+	}
 	ask_on(fd, SLICE("GET /metrics HTTP/1.1\r\nHost: m\r\n\r\n"), &answer);
 	close(fd);
 	snprintf(text, sizeof text, "\nlandfall_%s ", name);
