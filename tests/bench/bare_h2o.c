@@ -21,7 +21,8 @@ static h2o_globalconf_t config;
 static h2o_context_t context;
 static h2o_accept_ctx_t accept_context = {.ctx = &context};
 
-static const char gif[] = "GIF89a\1\0\1\0\200\0\0\377\377\377\0\0\0!\371\4\1\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;";
+static const char gif[] =
+	"GIF89a\1\0\1\0\200\0\0\377\377\377\0\0\0!\371\4\1\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;";
 
 static int on_request(h2o_handler_t *self, h2o_req_t *req)
 {
@@ -62,7 +63,8 @@ int main(int argc, char **argv)
 	}
 	h2o_config_init(&config);
 	host = h2o_config_register_host(&config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
-	h2o_create_handler(h2o_config_register_path(host, "/", 0), sizeof(h2o_handler_t))->on_req = on_request;
+	h2o_create_handler(h2o_config_register_path(host, "/", 0), sizeof(h2o_handler_t))->on_req =
+		on_request;
 	h2o_context_init(&context, h2o_evloop_create(), &config);
 	accept_context.hosts = config.hosts;
 	listener = h2o_evloop_socket_create(context.loop, fd, H2O_SOCKET_FLAG_DONT_READ);

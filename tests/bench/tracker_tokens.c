@@ -35,7 +35,8 @@ int main(int argc, char **argv)
 			.sequence = (uint32_t)i,
 			.day = 2500,
 			.mode = PRIVACY_FULL,
-			.url = kind == 'c' ? SLICE("https://shop.example/spring/shoes?utm_source=news&utm_medium=mail")
+			.url = kind == 'c' ? SLICE("https://shop.example/spring/"
+						   "shoes?utm_source=news&utm_medium=mail")
 					   : SLICE_NONE};
 
 		buf_clear(&text);
