@@ -60,12 +60,14 @@ static int teardown(void **state)
 	return 0;
 }
 
+static uint64_t journal_cap = 1 << 30;
+
 static struct outbox *open_outbox(const char *redis_socket)
 {
 	struct outbox_config cfg = {.program = "collector",
 		.journal = {.dir = journal_dir,
 			.segment_bytes = 1 << 20,
-			.cap_bytes = 1 << 30,
+			.cap_bytes = journal_cap,
 			.keep_ms = 86400000},
 		.redis = {.socket = redis_socket, .timeout_ms = 1000},
 		.partitions = 4,
@@ -478,12 +480,51 @@ static void learns_again(void **state)
 	buf_free(&text);
 }
 
+/* The journal is full: the place does not move, nothing counts as lost, and all
+ * is there once there is room. */
+static void disk_full(void **state)
+{
+	struct outbox *o;
+	struct log_intake *in;
+	struct buf text;
+	int64_t n = 0;
+
+	(void)state;
+	buf_init(&text, 1 << 20);
+	journal_cap = 2 << 20;
+	o = open_outbox("/nonexistent/redis");
+	in = open_intake(o, "/nonexistent/redis");
+	while (n >= 0 && written < 200000) {
+		buf_clear(&text);
+		for (int i = 0; i < 10; i++)
+			next_message(&text);
+		put(buf_slice(&text));
+		while ((n = log_intake_turn(in)) > 0)
+			;
+	}
+	assert_int_equal(n, -ENOSPC);
+	assert_int_equal(log_intake_turn(in), -ENOSPC);
+	assert_int_equal(outbox_account(o).lost, 0);
+	log_intake_close(&in);
+	outbox_close(&o, 0);
+	journal_cap = 1 << 30;
+	o = open_outbox("/nonexistent/redis");
+	in = open_intake(o, "/nonexistent/redis");
+	settle(in);
+	log_intake_close(&in);
+	outbox_close(&o, 0);
+	printf("full after %u messages\n", written);
+	check_journal();
+	buf_free(&text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(restart_anywhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(learns_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(by_queue_id, setup, teardown),
+		cmocka_unit_test_setup_teardown(disk_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(killed_at_a_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(killed, setup, teardown),
 	};
