@@ -11,7 +11,7 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -33,7 +33,8 @@ struct rewriter {
 	struct copier *copier;
 	struct front *front;
 	struct health *health;
-	_Atomic bool up, stop_asked;
+	pthread_mutex_t lock; /* up and stop_asked, and front while it is up: for the signal thread */
+	bool up, stop_asked;
 };
 
 static int fail(const char *what, const char *why)
@@ -124,10 +125,23 @@ static void stop(void *arg)
 {
 	struct rewriter *w = arg;
 
-	/* Whoever comes second sees what the other did. */
+	pthread_mutex_lock(&w->lock);
 	w->stop_asked = true;
 	if (w->up)
 		front_stop(w->front);
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* The front is (no longer) there to be stopped. False: a stop was asked for. */
+static bool set_up(struct rewriter *w, bool up)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&w->lock);
+	w->up = up;
+	wanted = !w->stop_asked;
+	pthread_mutex_unlock(&w->lock);
+	return wanted;
 }
 
 /* With port 0 in the configuration this is the one that was given. */
@@ -148,7 +162,7 @@ int main(int argc, char **argv)
 	static const struct daemon_about about = {.program = "landfall-rewriter",
 		.what = "SMTP proxy before the MTA: gives every recipient's copy its own pixel and links",
 		.example = "landfall-rewriter --config /etc/landfall/landfall.conf"};
-	static struct rewriter w = {.listen_fd = -1};
+	static struct rewriter w = {.listen_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 	struct buf why;
 	int rc;
 
@@ -162,11 +176,11 @@ int main(int argc, char **argv)
 	daemon_signals(stop, NULL, &w);
 	rc = open_all(&w, &why);
 	if (rc == 0) {
-		w.up = true;
 		say_address(w.listen_fd);
 		daemon_ready("smtp");
-		if (!w.stop_asked)
+		if (set_up(&w, true))
 			front_run(w.front);
+		set_up(&w, false);
 	}
 	close_all(&w);
 	buf_free(&why);
