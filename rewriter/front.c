@@ -3,7 +3,6 @@
 #include "core/base/must.h"
 #include "core/io/clock.h"
 #include "core/io/log.h"
-#include "core/io/loop.h"
 #include "core/io/metrics.h"
 
 #include <errno.h>
@@ -616,7 +615,7 @@ struct front *front_open(const struct front_config *cfg)
 		.max_message = (size_t)cfg->config->rewriter_max_message_mb << 20};
 	f->put.last = &f->put.first;
 	f->synced.last = &f->synced.first;
-	f->loop = loop_open();
+	f->loop = cfg->loop;
 	f->accept_pause = loop_timer(f->loop, accept_again, f);
 	f->stop_timer = loop_timer(f->loop, stop_now, f);
 	f->sync_timer = loop_timer(f->loop, sync_late, f);
@@ -660,6 +659,7 @@ void front_close(struct front **fp)
 	loop_timer_free(&f->accept_pause);
 	loop_timer_free(&f->stop_timer);
 	loop_timer_free(&f->sync_timer);
-	loop_close(&f->loop);
+	loop_on_turn(f->loop, NULL, NULL);
+	loop_on_wake(f->loop, NULL, NULL);
 	free(f);
 }

@@ -8,6 +8,7 @@
 #define LF_REWRITER_FRONT_H
 
 #include "core/io/config.h"
+#include "core/io/loop.h"
 #include "core/io/outbox.h"
 #include "rewriter/copier.h"
 
@@ -21,6 +22,7 @@
 struct front;
 
 struct front_config {
+	struct loop *loop;	     /* borrowed; lives longer than the outbox, whose threads wake it */
 	const struct config *config; /* borrowed */
 	int listen_fd;		     /* borrowed */
 	struct copier *copier;	     /* borrowed */

@@ -28,6 +28,7 @@ struct rewriter {
 	struct keyring ring;
 	struct policy policy;
 	int listen_fd;
+	struct loop *loop;
 	struct outbox *outbox;
 	struct sequence *sequence;
 	struct copier *copier;
@@ -93,6 +94,7 @@ static int open_all(struct rewriter *w, struct buf *why)
 	w->listen_fd = daemon_listen(&c->rewriter_listen, "rewriter.listen", why);
 	if (w->listen_fd < 0)
 		return fail_with(why, EXIT_WORLD);
+	w->loop = loop_open();
 	rc = open_outbox(w);
 	if (rc)
 		return rc;
@@ -102,8 +104,11 @@ static int open_all(struct rewriter *w, struct buf *why)
 		.outbox = w->outbox,
 		.sequence = w->sequence,
 		.max_message = (size_t)c->rewriter_max_message_mb << 20});
-	w->front = front_open(&(struct front_config){
-		.config = c, .listen_fd = w->listen_fd, .copier = w->copier, .outbox = w->outbox});
+	w->front = front_open(&(struct front_config){.loop = w->loop,
+		.config = c,
+		.listen_fd = w->listen_fd,
+		.copier = w->copier,
+		.outbox = w->outbox});
 	if (health_open(&w->health, &c->rewriter_metrics, "rewriter.metrics", why) < 0)
 		return fail_with(why, EXIT_WORLD);
 	return 0;
@@ -116,6 +121,7 @@ static void close_all(struct rewriter *w)
 	copier_close(&w->copier);
 	sequence_close(&w->sequence);
 	outbox_close(&w->outbox, DRAIN_MS);
+	loop_close(&w->loop);
 	if (w->listen_fd >= 0)
 		close(w->listen_fd);
 	config_close(&w->config);
