@@ -539,7 +539,7 @@ def test_smtp_kill(bench):
     """kill -9 in every state of a session: the client heard no 250, or the hop has it and it is recorded"""
     h = hop(bench)
     f = Front(bench, h.port)
-    rounds = 20 if bench.nightly else 2
+    rounds = 125 if bench.nightly else 2
     told = []
     for n in range(rounds):
         for state in STATES:
