@@ -1,8 +1,10 @@
 """The end-to-end tests. Each works in bench.dir with programs of bench.bin."""
 import glob
+import hashlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -65,6 +67,70 @@ def test_main_job(bench):
     journals = glob.glob(chain.up.dir + "/**/*.seg", recursive=True)
     done = chain.landfall("dump", *journals)
     assert done.returncode == 0 and done.stdout.count("\n  sent ms=") == 200, (len(journals), done.stdout[-500:], done.stderr)
+    dump_steps_over_damage(chain)
+
+
+def dump_steps_over_damage(chain):
+    """One turned bit costs one frame, and is said."""
+    with open(chain.up.dir + "/rewriter/0000000000000000.seg", "rb") as f:
+        segment = bytearray(f.read())
+    segment[64 + 40 * 65] ^= 1
+    copy = chain.dir + "/0000000000000000.seg"
+    with open(copy, "wb") as f:
+        f.write(segment)
+    done = chain.landfall("dump", copy)
+    assert done.returncode == 1 and done.stdout.count("\ndamaged ") == 1, (done.returncode, done.stderr)
+    assert done.stdout.count("\n  sent ms=") == 199, done.stdout.count("\n  sent ms=")
+
+
+def test_commands(bench):
+    """keys, API keys and settings: made, shown, checked, refused"""
+    conf = bench.dir + "/landfall.conf"
+    with open(conf, "w") as f:
+        f.write("[data]\ndir = %s/data\n" % bench.dir)
+
+    def landfall(*args, config=conf):
+        done = subprocess.run([bench.bin + "/landfall", *args, "--config", config], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True)
+        return done.returncode, done.stdout, done.stderr
+
+    def mode(name):
+        return os.stat(bench.dir + "/data/keys/" + name).st_mode & 0o7777
+
+    status, _, said = landfall("key", "list")
+    assert status == 3 and "landfall key add" in said, said
+    assert landfall("key", "add")[0] == 0 and mode("ring") == 0o600
+    status, _, said = landfall("key", "retire", "1")
+    assert status == 1 and "only active key" in said, said
+    assert landfall("key", "add")[0] == 0
+    status, out, _ = landfall("key", "retire", "1")
+    assert status == 0 and "0 days" in out, out
+    status, out, _ = landfall("key", "list")
+    assert status == 0 and "key  1   retired" in out and "key  2   active" in out, out
+    status, out, _ = landfall("key", "add", "--api", "--tenant", "acme")
+    assert status == 0 and re.fullmatch("lf_[0-9a-f]{8}_[A-Za-z0-9_-]{43}\n", out) and mode("api") == 0o600, out
+    with open(bench.dir + "/data/keys/api") as f:
+        kept = f.read()
+    assert kept == "%s acme %s\n" % (out[3:11], hashlib.sha256(out.strip().encode()).hexdigest()), kept
+    assert landfall("key", "retire", "--api", out[3:11])[0] == 0
+    assert landfall("key", "retire", "--api", out[3:11])[0] == 1
+    os.chmod(bench.dir + "/data/keys/ring", 0o644)
+    status, _, said = landfall("key", "list")
+    assert status == 3 and "chmod 600" in said, said
+    # What `config show` prints is a configuration, and the same one.
+    status, out, _ = landfall("config", "show", "--set", "tracker.listen=127.0.0.1:9999")
+    shown = bench.dir + "/shown.conf"
+    with open(shown, "w") as f:
+        f.write(out)
+    assert status == 0 and "listen = 127.0.0.1:9999" in out
+    assert landfall("config", "check", config=shown) == (0, shown + ": ok\n", "")
+    assert landfall("config", "show", config=shown)[1] == out
+    # Every command that is listed explains itself.
+    listed = subprocess.run([bench.bin + "/landfall", "--help"], capture_output=True, text=True).stdout
+    for command in re.findall("^  (\\w+) ", listed, re.M):
+        done = subprocess.run([bench.bin + "/landfall", command, "--help"], capture_output=True, text=True)
+        assert done.returncode == 0 and "landfall %s" % command in done.stdout and "xample" in done.stdout, (command, done)
+    assert subprocess.run([bench.bin + "/landfall", "nonsense"], capture_output=True).returncode == 2
 
 
 def the_check_would_notice(chain, c):
