@@ -159,13 +159,19 @@ class Chain:
         self.mta = PrivatePostfix(self.mta_dir)
         self.sink_dir = self.dir + "/sink"
         self.sink_process = None
-        self.up = Up(self.bin, self.dir + "/landfall", ports.base, [
+        self.up = Up(self.bin, self.dir + "/landfall", ports.base, [], quiet)
+        self.settings = [
+            "data.dir=" + self.up.dir,
+            "rewriter.listen=127.0.0.1:%d" % ports.smtp,
             "rewriter.next_hop=127.0.0.1:%d" % ports.mta,
-            "collector.postfix_log=" + self.mta.log,
+            "tracker.listen=127.0.0.1:%d" % ports.tracker,
+            "tracker.trusted_proxies=127.0.0.1/32",
+            "track.url=http://127.0.0.1:%d" % ports.tracker,
             "track.unsubscribe=on",
             "track.return_path_domain=" + ("bounce.landfall.test" if verp else ""),
-            "tracker.trusted_proxies=127.0.0.1/32",
-            *sets], quiet)
+            "collector.postfix_log=" + self.mta.log,
+            "reports.listen=127.0.0.1:%d" % ports.reports,
+            *sets]
         self.campaigns = {}
 
     def start_world(self):
@@ -183,7 +189,19 @@ class Chain:
         until("the sink", 20, lambda: not port_is_free(self.ports.sink))
         self.mta.start()
 
+    def write_config(self):
+        sections = {}
+        for setting in self.settings:
+            name, value = setting.split("=", 1)
+            section, key = name.split(".", 1)
+            sections.setdefault(section, {})[key] = value
+        os.makedirs(self.up.dir, mode=0o700, exist_ok=True)
+        with open(self.config(), "w") as f:
+            for section, keys in sections.items():
+                f.write("[%s]\n%s\n" % (section, "".join("%s = %s\n" % kv for kv in keys.items())))
+
     def start(self):
+        self.write_config()
         self.start_world()
         self.up.start()
 
