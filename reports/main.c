@@ -6,6 +6,7 @@
 #include "core/io/log.h"
 #include "reports/api.h"
 #include "reports/command.h"
+#include "reports/command_estimate.h"
 
 #include <errno.h>
 #include <semaphore.h>
@@ -193,6 +194,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "report") == 0)
 		return command_report(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "estimate") == 0)
+		return command_estimate(argc - 1, argv + 1);
 	status = daemon_start(&about, argc, argv, &c);
 	if (status >= 0)
 		return status;

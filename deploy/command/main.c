@@ -19,6 +19,7 @@ static const struct {
 	{"rewrite", NULL, "landfall-rewriter", "a message in on stdin, the rewritten message out"},
 	{"log", NULL, "landfall-collector", "an MTA log in on stdin, delivery facts out as JSON lines"},
 	{"report", NULL, "landfall-reports", "what became of a campaign"},
+	{"estimate", NULL, "landfall-reports", "how much accepted mail reached the inbox, from JSON on stdin"},
 	{"token", command_token, NULL, "say what a token in a link, pixel or return path holds"},
 	{"key", command_key, NULL, "make, list and retire sealing keys and API keys"},
 	{"config", command_config, NULL, "show, check or list the settings"},
