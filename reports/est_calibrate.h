@@ -1,5 +1,7 @@
 /* What the past says a bin should show, at each provider, in an average campaign.
- * pure. */
+ *
+ * pure: Recent campaigns weigh more; a bin that is rarely met leans on the same bin
+ * at the other providers. */
 #ifndef LF_REPORTS_EST_CALIBRATE_H
 #define LF_REPORTS_EST_CALIBRATE_H
 

@@ -1,5 +1,6 @@
 /* The share of first signals that have come in by a campaign's age.
- * pure: from the sender's own delays, or from typical ones where there are few. */
+ *
+ * pure: From the sender's own delays, or from typical ones where there are few. */
 #ifndef LF_REPORTS_EST_DELAY_H
 #define LF_REPORTS_EST_DELAY_H
 

@@ -1,4 +1,6 @@
-/* The small mathematics of the estimator. pure: libm and nothing else. */
+/* The small mathematics of the estimator.
+ *
+ * pure: libm and nothing else. */
 #ifndef LF_REPORTS_EST_MATH_H
 #define LF_REPORTS_EST_MATH_H
 

@@ -1,5 +1,8 @@
 /* The chance that one accepted message reached the inbox, given what was seen of
- * its recipient. pure. */
+ * its recipient.
+ *
+ * pure: Bayes within the recipient's bin, shifted so that all messages add up to the
+ * estimate of the provider. */
 #ifndef LF_REPORTS_EST_MESSAGE_H
 #define LF_REPORTS_EST_MESSAGE_H
 

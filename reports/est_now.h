@@ -1,5 +1,7 @@
 /* What else the target tells of its placement at one provider: the panel's
- * prefetches, seeds, and (a weak hint) refusals and deferrals. pure. */
+ * prefetches, seeds, and (a weak hint) refusals and deferrals.
+ *
+ * pure: Each is a likelihood over leak, sorting, level and rate. */
 #ifndef LF_REPORTS_EST_NOW_H
 #define LF_REPORTS_EST_NOW_H
 

@@ -1,5 +1,6 @@
 /* What the opens and clicks of the target say, for every rate, level and appeal.
- * pure. */
+ *
+ * pure: Binomial in each bin, tempered, since bins are not as equal as they look. */
 #ifndef LF_REPORTS_EST_OPENS_H
 #define LF_REPORTS_EST_OPENS_H
 

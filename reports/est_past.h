@@ -1,6 +1,6 @@
-/* What the sender's past says of the level at one provider. pure.
+/* What the sender's past says of the level at one provider.
  *
- * Three witnesses. Nobody shows evidence more often than mail reaches him, so the
+ * pure: Three witnesses. Nobody shows evidence more often than mail reaches him, so the
  * keenest readers bound the level from below. Somebody who opened opens again with
  * a chance that is the level times a habit. And recent panel members, whose
  * devices fetch what lies in an inbox, miss it when it lies in the spam folder. */

@@ -1,5 +1,6 @@
 /* From the rate, a tendency, to the share of these very messages.
- * pure: what is proven counts for certain (but for a little false proof), the rest
+ *
+ * pure: What is proven counts for certain (but for a little false proof), the rest
  * is binomial around the rate. */
 #ifndef LF_REPORTS_EST_SHARE_H
 #define LF_REPORTS_EST_SHARE_H

@@ -1,5 +1,7 @@
 /* The words that go with the numbers: what identified the rate, and whether to
- * worry. pure. */
+ * worry.
+ *
+ * pure: Thresholds over what the posterior says. */
 #ifndef LF_REPORTS_EST_VERDICT_H
 #define LF_REPORTS_EST_VERDICT_H
 

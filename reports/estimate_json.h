@@ -1,4 +1,6 @@
-/* The JSON of `landfall estimate` (docs/ARRIVAL.md), in and out. pure. */
+/* The JSON of `landfall estimate` (docs/ARRIVAL.md), in and out.
+ *
+ * pure: What is not of that form is refused with a line that says where. */
 #ifndef LF_REPORTS_ESTIMATE_JSON_H
 #define LF_REPORTS_ESTIMATE_JSON_H
 
