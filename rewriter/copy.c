@@ -222,9 +222,11 @@ static void line_at(struct line *l, slice m, size_t at)
 		l->end--;
 }
 
-static void fold(struct arena *a, struct part_copy *pc, struct line *l, size_t at)
+static void fold(struct arena *a, struct part_copy *pc, struct line *l, const struct site *s, size_t at)
 {
-	edit_put(a, &pc->inner, (struct edit){.offset = at, .length = 1, .bytes = pc->plan->line_end});
+	edit_put(a, &pc->inner,
+		(struct edit){
+			.offset = at, .length = 1, .bytes = pc->plan->line_end, .site = s, .fold = true});
 	l->done = at + 1;
 	l->column = 0;
 }
@@ -301,15 +303,15 @@ static void plain_edits(struct arena *a, struct copy *c, struct part_copy *pc)
 			if (need && s->kind == SITE_LINK && after != SITE_NO_FOLD && s->to <= after &&
 				after < l.end && passes(&l, start + bytes.len + (after - s->to))) {
 				if (can)
-					fold(a, pc, &l, before);
+					fold(a, pc, &l, s, before);
 				inner_edit(a, pc, s, bytes);
-				fold(a, pc, &l, after);
+				fold(a, pc, &l, s, after);
 				continue;
 			}
 			if (!passes(&l, start + bytes.len + rest))
 				goto leave;
 			if (can)
-				fold(a, pc, &l, before);
+				fold(a, pc, &l, s, before);
 			column = start;
 		}
 		inner_edit(a, pc, s, bytes);

@@ -39,4 +39,9 @@ int copy_make(
 int copy_prove(struct arena *a, const struct copy *c, const struct identity *id, struct sealer *s, slice out,
 	const char **rule);
 
+/* The same with all HTML read again from the beginning, for tests: shows that
+ * what copy_prove leaves out follows from what it checks. */
+int copy_prove_whole(struct arena *a, const struct copy *c, const struct identity *id, struct sealer *s,
+	slice out, const char **rule);
+
 #endif

@@ -16,6 +16,7 @@ struct edit {
 	slice bytes;                  /* the new ones; in the arena */
 	const struct site *site;      /* for whom; NULL: header, fold, or a whole base64 text */
 	const struct part_plan *part; /* where; NULL: the header section */
+	bool fold;                    /* a blank near the site that became a line end */
 };
 
 struct edits {

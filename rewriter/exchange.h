@@ -13,14 +13,14 @@
 #include "core/base/buf.h"
 #include "core/parse/smtp.h"
 
-#define EXCHANGE_MAX_QUEUE 16	    /* commands queued or unanswered */
+#define EXCHANGE_MAX_QUEUE 16       /* commands queued or unanswered */
 #define EXCHANGE_PIECE (128 * 1024) /* message bytes put ahead of the socket */
 #define EXCHANGE_KEEP (64 * 1024)   /* a larger buffer is given back after each message */
 
 enum exchange_step {
 	EXCHANGE_NOTHING,
 	EXCHANGE_GREETING, /* an answer only when the hop does not want us */
-	EXCHANGE_HELLO,	   /* EHLO, or HELO after it: the hop is ready, or does not want us */
+	EXCHANGE_HELLO,    /* EHLO, or HELO after it: the hop is ready, or does not want us */
 	EXCHANGE_MAIL,
 	EXCHANGE_RCPT,
 	EXCHANGE_DATA,
@@ -32,7 +32,7 @@ enum exchange_step {
 struct exchange {
 	slice host; /* our name; borrowed */
 	struct smtp_offer offer;
-	struct buf out;	 /* for the hop; the owner of the socket drops what it wrote */
+	struct buf out;  /* for the hop; the owner of the socket drops what it wrote */
 	struct buf text; /* commands that must wait, each with its CRLF */
 	struct {
 		enum exchange_step step;

@@ -29,7 +29,7 @@ static size_t offset_of(const struct part_plan *part, size_t d)
 
 static const char *kind_of(const struct edit *e)
 {
-	if (!e->site)
+	if (e->fold)
 		return "fold";
 	switch (e->site->kind) {
 	case SITE_LINK:
@@ -47,7 +47,7 @@ static void part_edits(struct json_out *j, const struct copy *c, const struct pa
 {
 	for (size_t i = 0; i < pc->inner.count; i++) {
 		const struct edit *e = &pc->inner.list[i];
-		const struct site *s = e->site;
+		const struct site *s = e->fold ? NULL : e->site;
 		size_t from = offset_of(pc->plan, e->offset), to = offset_of(pc->plan, e->offset + e->length);
 
 		if (pc->plan->part->cte == MIME_QP && s) {

@@ -24,9 +24,9 @@ struct front;
 struct front_config {
 	struct loop *loop;	     /* borrowed; lives longer than the outbox, whose threads wake it */
 	const struct config *config; /* borrowed */
-	int listen_fd;		     /* borrowed */
-	struct copier *copier;	     /* borrowed */
-	struct outbox *outbox;	     /* borrowed */
+	int listen_fd;               /* borrowed */
+	struct copier *copier;       /* borrowed */
+	struct outbox *outbox;       /* borrowed */
 };
 
 struct front *front_open(const struct front_config *cfg);

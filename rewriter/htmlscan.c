@@ -14,6 +14,7 @@ struct scan {
 	size_t body_from, body_to, html_to; /* SLICE_NPOS: not seen */
 	/* The link whose text is about to come: index of its site + 1. */
 	size_t open_link;
+	const struct html_token *tag, *comment; /* where the scan is; comment: NULL outside */
 };
 
 /* An attribute by which a vendor lets a sender opt out. */
@@ -67,6 +68,18 @@ static bool blank(slice in, size_t i)
 	return i < in.len && ascii_space(in.p[i]);
 }
 
+/* A site within the tag that is being read. */
+static struct site *site_in_tag(struct scan *s, enum site_kind kind, size_t from, size_t to)
+{
+	struct site *site = plan_site(s->a, s->part, kind, from, to);
+
+	site->tag_from = (uint32_t)s->tag->from;
+	site->tag_to = (uint32_t)s->tag->to;
+	site->comment_from = s->comment ? (uint32_t)s->comment->from : SITE_NONE;
+	site->comment_to = s->comment ? (uint32_t)s->comment->to : SITE_NONE;
+	return site;
+}
+
 /* Take the attribute out with one blank before it. */
 static void cut_attr(struct scan *s, const struct html_attr *a)
 {
@@ -76,7 +89,7 @@ static void cut_attr(struct scan *s, const struct html_attr *a)
 	/* The blank stays where it parts two others: <a data-no-track="1"href=x> */
 	if (from > 0 && blank(s->in, from - 1) && (ascii_space(after) || after == '/' || after == '>'))
 		from--;
-	plan_site(s->a, s->part, SITE_CUT, from, a->to);
+	site_in_tag(s, SITE_CUT, from, a->to);
 }
 
 static uint32_t fold_at(slice in, size_t i)
@@ -88,25 +101,26 @@ static uint32_t fold_at(slice in, size_t i)
 static void link_found(
 	struct scan *s, const struct html_attr *href, bool opted_out, bool unsubscribe, bool anchor)
 {
-	slice raw = html_slice(s->in, href->value), url;
-	enum left why = target_judge(&s->p->targets, s->part->charset, raw, true, &url);
+	slice raw = html_slice(s->in, href->value);
+	struct verdict v;
+	enum left why = target_judge(&s->p->targets, s->part->charset, raw, true, &v);
 	uint32_t target = 0;
 	struct site *site;
 
 	if (why == LEFT_NOT && opted_out) {
-		target = (uint32_t)target_get(&s->p->targets, url);
+		target = (uint32_t)target_get(&s->p->targets, v.url);
 		s->p->targets.list[target].opted_out = true;
 		why = LEFT_OPT_OUT;
 	}
 	if (why == LEFT_NOT && unsubscribe)
 		why = LEFT_UNSUBSCRIBE;
 	if (why == LEFT_NOT)
-		why = plan_target(s->a, s->p, url, &target);
+		why = plan_target(s->a, s->p, &v, &target);
 	if (why != LEFT_NOT) {
-		plan_left(s->a, s->p, s->part, href->value.from, url, why);
+		plan_left(s->a, s->p, s->part, href->value.from, v.url, why);
 		return;
 	}
-	site = plan_site(s->a, s->part, SITE_LINK, href->value.from, href->value.to);
+	site = site_in_tag(s, SITE_LINK, href->value.from, href->value.to);
 	site->target = target;
 	site->quote = href->quote;
 	site->fold_before = href->name.from > 0 ? fold_at(s->in, href->name.from - 1) : SITE_NO_FOLD;
@@ -152,11 +166,12 @@ static bool our_pixel(struct scan *s, const struct html_token *t)
 	return slice_istarts(src, url) && slice_starts(slice_from(src, url.len), SLICE("/o/"));
 }
 
-static void start_tag(struct scan *s, const struct html_token *t, bool commented)
+static void start_tag(struct scan *s, const struct html_token *t)
 {
 	const uint8_t *name = s->in.p + t->name.from;
 	size_t n = t->name.to - t->name.from;
 
+	s->tag = t;
 	switch (n) {
 	case 1:
 		if ((name[0] | 0x20) == 'a') {
@@ -172,7 +187,7 @@ static void start_tag(struct scan *s, const struct html_token *t, bool commented
 	case 4:
 		if ((name[0] | 0x20) == 'a' && s->clicks && html_is(s->in, t, SLICE("area")))
 			link_tag(s, t, false);
-		else if (s->body_to == SLICE_NPOS && !commented && html_is(s->in, t, SLICE("body")))
+		else if (s->body_to == SLICE_NPOS && !s->comment && html_is(s->in, t, SLICE("body")))
 			s->body_to = t->to;
 		break;
 	}
@@ -199,10 +214,12 @@ static void conditional(struct scan *s, const struct html_token *t)
 	inside.from = t->data.from + open + 2;
 	if (inside.from >= inside.to)
 		return;
+	s->comment = t;
 	html_start_span(&it, s->in, inside);
 	while (html_next(&it, &u) > 0)
 		if (u.kind == HTML_START)
-			start_tag(s, &u, true);
+			start_tag(s, &u);
+	s->comment = NULL;
 }
 
 /* The first words within a link: do they show a URL? */
@@ -272,7 +289,7 @@ void htmlscan(struct arena *a, struct plan *p, struct part_plan *part, slice sca
 	while (html_next(&it, &t) > 0) {
 		switch (t.kind) {
 		case HTML_START:
-			start_tag(&s, &t, false);
+			start_tag(&s, &t);
 			break;
 		case HTML_END:
 			switch (t.name.to - t.name.from) {

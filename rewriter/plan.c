@@ -101,30 +101,35 @@ struct site *plan_site(struct arena *a, struct part_plan *part, enum site_kind k
 	return s;
 }
 
-enum left plan_target(struct arena *a, struct plan *p, slice url, uint32_t *target)
+enum left plan_target(struct arena *a, struct plan *p, const struct verdict *v, uint32_t *target)
 {
 	struct targets *t = &p->targets;
-	size_t before = t->count, i;
+	struct target *to;
+	struct buf b;
+	size_t i;
 
-	if (before == TARGET_MAX)
+	if (t->count == TARGET_MAX)
 		return LEFT_TOO_MANY;
-	i = target_get(t, url);
-	if (t->list[i].to.len == 0 && t->list[i].why == LEFT_NOT) {
-		slice to = p->policy.utm_count ? utm_add(a, url, p->policy.utm, p->policy.utm_count) : url;
-		struct buf b = {.cap = to.len * 9 + 256};
-
-		/* A link that the tracker could not send on is better left alone. */
-		b.p = arena_alloc(a, b.cap);
-		b.room = b.cap;
-		if (to.len > t->max_url)
-			t->list[i].why = LEFT_TOO_LONG;
-		else if (url_location(to, &b) < 0 || b.full)
-			t->list[i].why = LEFT_INVALID;
-		t->list[i].to = to;
+	i = target_get(t, v->url);
+	to = &t->list[i];
+	if (to->to.len == 0 && to->why == LEFT_NOT) {
+		to->to = v->url;
+		if (p->policy.utm_count)
+			to->to = utm_add(a, v->url, p->policy.utm, p->policy.utm_count);
+		if (to->to.len > t->max_url)
+			to->why = LEFT_TOO_LONG;
+		if (!v->easy) {
+			/* A link that the tracker could not send on is better left alone. */
+			b = (struct buf){.cap = to->to.len * 9 + 256};
+			b.p = arena_alloc(a, b.cap);
+			b.room = b.cap;
+			if (url_location(to->to, &b) < 0 || b.full)
+				to->why = LEFT_INVALID;
+		}
 	}
-	if (t->list[i].why != LEFT_NOT)
-		return t->list[i].why;
-	if (t->list[i].unsubscribe)
+	if (to->why != LEFT_NOT)
+		return to->why;
+	if (to->unsubscribe)
 		return LEFT_UNSUBSCRIBE;
 	*target = (uint32_t)i;
 	return LEFT_NOT;
@@ -138,9 +143,9 @@ static void text_links(struct arena *a, struct plan *p, struct part_plan *part, 
 	textlink_start(&it, scan, part->charset == CHARSET_UTF8 || part->charset == CHARSET_ASCII,
 		part->part->flowed && part->part->delsp);
 	while (textlink_next(&it, &l) > 0) {
-		slice url;
+		struct verdict v;
 		enum left why =
-			target_judge(&p->targets, part->charset, slice_sub(scan, l.from, l.to), false, &url);
+			target_judge(&p->targets, part->charset, slice_sub(scan, l.from, l.to), false, &v);
 		uint32_t target = 0;
 
 		if (l.opted_out) {
@@ -150,14 +155,14 @@ static void text_links(struct arena *a, struct plan *p, struct part_plan *part, 
 		if (why == LEFT_NOT && l.cut)
 			why = LEFT_CUT;
 		if (why == LEFT_NOT)
-			why = plan_target(a, p, url, &target);
+			why = plan_target(a, p, &v, &target);
 		/* An opt-out in the HTML holds for the same URL here. */
 		if (why == LEFT_NOT && p->targets.list[target].opted_out)
 			why = LEFT_OPT_OUT;
 		if (why == LEFT_NOT)
 			plan_site(a, part, SITE_TEXT_LINK, l.from, l.to)->target = target;
 		else
-			plan_left(a, p, part, l.from, url, why);
+			plan_left(a, p, part, l.from, v.url, why);
 	}
 }
 

@@ -26,10 +26,14 @@ struct site {
 	uint32_t target;           /* links */
 	/* Blanks in the tag that may become a line end; SITE_NO_FOLD: none. */
 	uint32_t fold_before, fold_after;
+	/* The tag that holds it, in HTML, and the comment that holds that; SITE_NONE:
+	 * no comment. */
+	uint32_t tag_from, tag_to, comment_from, comment_to;
 	uint8_t quote; /* of the attribute value */
 	bool vml;      /* follows its twin: left where that opted out */
 };
 #define SITE_NO_FOLD UINT32_MAX
+#define SITE_NONE UINT32_MAX
 /* Pixels: target is which of them. */
 enum { PIXEL_BOTTOM, PIXEL_TOP };
 
@@ -90,6 +94,6 @@ void plan_left_part(struct arena *a, struct plan *p, slice number, enum untouche
 struct site *plan_site(struct arena *a, struct part_plan *part, enum site_kind kind, size_t from, size_t to);
 /* A destination for a new link: LEFT_NOT with *target set and numbered, or why
  * it is not to be tracked. */
-enum left plan_target(struct arena *a, struct plan *p, slice url, uint32_t *target);
+enum left plan_target(struct arena *a, struct plan *p, const struct verdict *v, uint32_t *target);
 
 #endif

@@ -25,19 +25,20 @@
  * Kept by the relay, filled by relay_world.prepare; memory is kept between
  * messages. */
 struct relay_copy {
-	int code;	    /* not 0: nothing goes; the client gets this code and text */
-	const char *text;   /* static */
-	slice message;	    /* borrows the session's message, or rendered */
+	int code;         /* not 0: nothing goes; the client gets this code and text */
+	const char *text; /* static */
+	slice message;    /* borrows the session's message, or rendered */
 	struct buf rendered;
-	bool has_sender;    /* use sender instead of the envelope's */
+	bool has_sender; /* use sender instead of the envelope's */
 	struct buf sender;
-	bool tracked;	    /* record event */
+	bool tracked;       /* record event */
 	struct event event; /* SENT, all but time and queue id */
 };
 
 struct relay_world {
 	/* The message is whole. size: the hop's limit, 0 if none is known. */
-	void (*prepare)(void *arg, const struct envelope *e, slice message, uint64_t size, struct relay_copy *c);
+	void (*prepare)(
+		void *arg, const struct envelope *e, slice message, uint64_t size, struct relay_copy *c);
 	/* The hop took the copy. text: of its reply. True: call relay_synced when
 	 * what was recorded is safe; false: there is nothing to wait for. */
 	bool (*taken)(void *arg, struct relay_copy *c, slice text);
@@ -47,36 +48,43 @@ struct relay_world {
 
 enum relay_hop {
 	RELAY_HOP_NONE,
-	RELAY_HOP_WANTED,     /* connect, then relay_hop_up or relay_hop_gone */
-	RELAY_HOP_CONNECTED,  /* greeting and EHLO are under way */
+	RELAY_HOP_WANTED,    /* connect, then relay_hop_up or relay_hop_gone */
+	RELAY_HOP_CONNECTED, /* greeting and EHLO are under way */
 	RELAY_HOP_READY,
-	RELAY_HOP_LEAVING     /* QUIT was said */
+	RELAY_HOP_LEAVING /* QUIT was said */
 };
 
 /* What time limit the hop's silence has. */
-enum relay_limit { RELAY_LIMIT_NONE, RELAY_LIMIT_CONNECT, RELAY_LIMIT_REPLY, RELAY_LIMIT_DOT, RELAY_LIMIT_QUIT };
+enum relay_limit {
+	RELAY_LIMIT_NONE,
+	RELAY_LIMIT_CONNECT,
+	RELAY_LIMIT_REPLY,
+	RELAY_LIMIT_DOT,
+	RELAY_LIMIT_QUIT
+};
 
 struct relay {
 	const struct relay_world *world; /* borrowed */
 	void *arg;
-	struct session session;	  /* session.out: for the client */
+	struct session session;   /* session.out: for the client */
 	struct exchange exchange; /* exchange.out: for the hop */
 	struct buf pending;
 	struct relay_copy copy;
 	enum relay_hop hop;
-	bool hop_close;	  /* close the hop's connection now (before a new one is made) */
+	bool hop_close; /* close the hop's connection now (before a new one is made) */
 	bool client_gone;
 	enum { RELAY_PROBE, RELAY_DELIVER, RELAY_SYNC } phase;
-	bool mail_sent;	      /* the hop has MAIL of this transaction */
-	bool used;	      /* a transaction ended on this connection */
-	bool heard;	      /* the hop said something since MAIL */
-	int failed;	      /* first refusal within the group that delivers, 0: none */
-	int answer;	      /* waits for the sync */
-	struct buf text;      /* of failed or answer */
+	bool mail_sent;  /* the hop has MAIL of this transaction */
+	bool used;       /* a transaction ended on this connection */
+	bool heard;      /* the hop said something since MAIL */
+	int failed;      /* first refusal within the group that delivers, 0: none */
+	int answer;      /* waits for the sync */
+	struct buf text; /* of failed or answer */
 };
 
 /* host and cfg are borrowed. The relay then wants a hop. */
-void relay_init(struct relay *r, const struct session_config *cfg, const struct relay_world *world, void *arg);
+void relay_init(
+	struct relay *r, const struct session_config *cfg, const struct relay_world *world, void *arg);
 void relay_free(struct relay *r);
 
 void relay_client_in(struct relay *r, slice in);

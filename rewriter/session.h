@@ -21,7 +21,7 @@
 #define SESSION_KEEP (64 * 1024)
 
 struct session_config {
-	slice host;	    /* our name */
+	slice host;         /* our name */
 	size_t max_message; /* bytes */
 };
 
@@ -35,10 +35,10 @@ struct envelope {
 
 enum session_wish {
 	SESSION_NOTHING, /* more bytes, or an answer, are needed first */
-	SESSION_MAIL,	 /* wants an answer: envelope's sender */
-	SESSION_RCPT,	 /* wants an answer: envelope's recipient */
+	SESSION_MAIL,    /* wants an answer: envelope's sender */
+	SESSION_RCPT,    /* wants an answer: envelope's recipient */
 	SESSION_MESSAGE, /* wants an answer: envelope and message are whole */
-	SESSION_RESET	 /* the transaction was given up; wants none */
+	SESSION_RESET    /* the transaction was given up; wants none */
 };
 
 enum session_mode { SESSION_SILENT, SESSION_COMMANDS, SESSION_DATA, SESSION_BUSY, SESSION_CLOSED };
@@ -46,15 +46,15 @@ enum session_asked { SESSION_NOT_ASKED, SESSION_ASKED, SESSION_TAKEN };
 
 struct session {
 	const struct session_config *cfg; /* borrowed */
-	struct smtp_offer offer;	  /* what we promised to the client */
-	struct buf out;			  /* for the client; the owner of the socket drops what it wrote */
+	struct smtp_offer offer;          /* what we promised to the client */
+	struct buf out;                   /* for the client; the owner of the socket drops what it wrote */
 	struct buf message;
 	struct envelope envelope;
 	struct smtp_data data;
 	enum session_mode mode;
 	enum session_asked mail, rcpt;
 	bool hello, extended; /* HELO or EHLO was said; it was EHLO */
-	bool skipping;	      /* the rest of a line that was too long */
+	bool skipping;        /* the rest of a line that was too long */
 	bool stopping;
 	unsigned errors;
 };

@@ -132,31 +132,51 @@ static struct buf fixed_buf(struct arena *a, size_t n)
 	return (struct buf){.p = arena_alloc(a, n), .room = n, .cap = n};
 }
 
-bool target_ours(const struct targets *t, slice url)
+/* A host that needs no thought: letters, digits and hyphens, no port behind it,
+ * a last label that is no number, nothing in punycode. */
+static bool easy(slice url, slice host)
 {
-	return slice_ieq(url_host(url), t->policy->track_host);
+	size_t from = (size_t)(host.p - url.p), end = from + host.len, label = 0;
+
+	if (from < 7 || url.p[from - 1] != '/' || (end < url.len && url.p[end] != '/' && url.p[end] != '?'))
+		return false;
+	for (size_t i = 0; i < host.len; i++) {
+		if (host.p[i] == '.') {
+			if (i == label)
+				return false;
+			label = i + 1;
+		} else if (host.p[i] == '-') {
+			if (i + 1 < host.len && host.p[i + 1] == '-')
+				return false;
+		} else if (!ascii_alnum(host.p[i])) {
+			return false;
+		}
+	}
+	return label < host.len && ascii_alpha(host.p[label]) && host.len < 64;
 }
 
-enum left target_judge(struct targets *t, enum charset c, slice raw, bool html, slice *url)
+enum left target_judge(struct targets *t, enum charset c, slice raw, bool html, struct verdict *v)
 {
 	uint8_t all = classes(raw);
-	slice u = raw;
+	slice u = raw, host;
 	struct buf b;
 
-	*url = raw;
+	*v = (struct verdict){.url = raw};
 	if (all & ODD || (html && all & REFERENCE)) {
 		if (!charset_to_utf8(t->a, c, raw, &u))
 			return LEFT_CHARSET;
-		if (html) {
+		if (html && all & REFERENCE) {
 			b = fixed_buf(t->a, u.len * 3 + 16);
 			html_attr_decode(u, &b);
 			u = buf_slice(&b);
+			all = classes(u);
 		}
-		b = fixed_buf(t->a, u.len + 16);
-		url_strip(u, &b);
-		u = buf_slice(&b);
-		*url = u;
-		all = classes(u);
+		if (all & ODD) {
+			b = fixed_buf(t->a, u.len + 16);
+			url_strip(u, &b);
+			u = buf_slice(&b);
+		}
+		v->url = u;
 	}
 	if (u.len == 0)
 		return LEFT_EMPTY;
@@ -168,8 +188,9 @@ enum left target_judge(struct targets *t, enum charset c, slice raw, bool html, 
 		buf_put(&b, u);
 		u = buf_slice(&b);
 	}
-	*url = u;
-	if (!url_is_web(u)) {
+	v->url = u;
+	host = url_host(u);
+	if (host.len == 0) {
 		slice scheme = url_scheme(u);
 
 		if (scheme.len == 0)
@@ -179,8 +200,9 @@ enum left target_judge(struct targets *t, enum charset c, slice raw, bool html, 
 	}
 	if (u.len > t->max_url)
 		return LEFT_TOO_LONG;
-	if (target_ours(t, u))
+	if (slice_ieq(host, t->policy->track_host))
 		return LEFT_OURS;
+	v->easy = easy(u, host);
 	return LEFT_NOT;
 }
 

@@ -62,14 +62,16 @@ void targets_start(struct targets *t, struct arena *a, const struct policy *p);
 /* Index of this destination, added if it is new. */
 size_t target_get(struct targets *t, slice url);
 
-/* The destination in an attribute value (html: with references) or in text, as
- * a browser would take it. LEFT_NOT: *url is a web URL that the tracker can send
- * in Location. The reasons that need only the bytes are given here; *url is then
- * what could be made of it. */
-enum left target_judge(struct targets *t, enum charset c, slice raw, bool html, slice *url);
+/* What is known of a destination. */
+struct verdict {
+	slice url; /* what could be made of it, whatever the answer */
+	bool easy; /* the tracker can send it for sure */
+};
 
-/* Does this URL lead to our tracking host? */
-bool target_ours(const struct targets *t, slice url);
+/* The destination in an attribute value (html: with references) or in text, as
+ * a browser would take it. LEFT_NOT: v->url is a web URL. The reasons that need
+ * only the bytes are given here. */
+enum left target_judge(struct targets *t, enum charset c, slice raw, bool html, struct verdict *v);
 
 /* Text that shows a URL of another organisation than the tracking host's. */
 bool target_shown(const struct targets *t, slice text);

@@ -87,6 +87,7 @@ static void undo(const char *name, slice in)
 	static struct buf back;
 	struct copy c;
 	slice out;
+	const char *rule;
 	uint8_t *p;
 	size_t o = 0, i = 0;
 
@@ -96,6 +97,8 @@ static void undo(const char *name, slice in)
 	out = slice_of(p = arena_alloc(&r.arena, edit_size(in, &c.edits)), edit_size(in, &c.edits));
 	edit_apply(in, &c.edits, p);
 	assert_true(slice_eq(out, buf_slice(&r.out)));
+	if (copy_prove_whole(&r.arena, &c, &r.id, r.sealer, out, &rule) != 0)
+		fail_msg("%s: proof over the whole text failed: %s", name, rule);
 	buf_clear(&back);
 	for (size_t k = 0; k < c.edits.count; k++) {
 		const struct edit *e = &c.edits.list[k];
