@@ -132,27 +132,54 @@ static struct buf fixed_buf(struct arena *a, size_t n)
 	return (struct buf){.p = arena_alloc(a, n), .room = n, .cap = n};
 }
 
-/* A host that needs no thought: letters, digits and hyphens, no port behind it,
- * a last label that is no number, nothing in punycode. */
-static bool easy(slice url, slice host)
+/* The host of a web URL that needs no thought: letters, digits and hyphens, no
+ * user, no port, a last label that is no number, nothing in punycode. Empty: look
+ * closer. */
+static slice easy_host(slice url)
 {
-	size_t from = (size_t)(host.p - url.p), end = from + host.len, label = 0;
+	size_t from = slice_istarts(url, SLICE("https://"))  ? 8
+		      : slice_istarts(url, SLICE("http://")) ? 7
+							     : 0;
+	size_t i = from, label = from;
 
-	if (from < 7 || url.p[from - 1] != '/' || (end < url.len && url.p[end] != '/' && url.p[end] != '?'))
-		return false;
-	for (size_t i = 0; i < host.len; i++) {
-		if (host.p[i] == '.') {
-			if (i == label)
-				return false;
+	if (from == 0)
+		return SLICE_NONE;
+	for (; i < url.len; i++) {
+		uint8_t c = url.p[i];
+
+		if (c == '.' && i > label)
 			label = i + 1;
-		} else if (host.p[i] == '-') {
-			if (i + 1 < host.len && host.p[i + 1] == '-')
-				return false;
-		} else if (!ascii_alnum(host.p[i])) {
-			return false;
-		}
+		else if (!ascii_alnum(c) && (c != '-' || (i + 1 < url.len && url.p[i + 1] == '-')))
+			break;
 	}
-	return label < host.len && ascii_alpha(host.p[label]) && host.len < 64;
+	if (i < url.len && url.p[i] != '/' && url.p[i] != '?')
+		return SLICE_NONE;
+	if (label == i || !ascii_alpha(url.p[label]) || i - from > 63)
+		return SLICE_NONE;
+	return slice_sub(url, from, i);
+}
+
+/* An attribute value without references: most have none but "&amp;". */
+static slice unescaped(struct arena *a, slice raw)
+{
+	struct buf b = fixed_buf(a, raw.len * 3 + 16);
+	size_t from = 0;
+
+	for (;;) {
+		size_t at = slice_chr(raw, '&', from);
+
+		if (at == SLICE_NPOS)
+			break;
+		if (!slice_starts(slice_from(raw, at), SLICE("&amp;"))) {
+			b.len = 0;
+			html_attr_decode(raw, &b);
+			return buf_slice(&b);
+		}
+		buf_put(&b, slice_sub(raw, from, at + 1));
+		from = at + 5;
+	}
+	buf_put(&b, slice_from(raw, from));
+	return buf_slice(&b);
 }
 
 enum left target_judge(struct targets *t, enum charset c, slice raw, bool html, struct verdict *v)
@@ -166,9 +193,7 @@ enum left target_judge(struct targets *t, enum charset c, slice raw, bool html, 
 		if (!charset_to_utf8(t->a, c, raw, &u))
 			return LEFT_CHARSET;
 		if (html && all & REFERENCE) {
-			b = fixed_buf(t->a, u.len * 3 + 16);
-			html_attr_decode(u, &b);
-			u = buf_slice(&b);
+			u = unescaped(t->a, u);
 			all = classes(u);
 		}
 		if (all & ODD) {
@@ -189,7 +214,10 @@ enum left target_judge(struct targets *t, enum charset c, slice raw, bool html, 
 		u = buf_slice(&b);
 	}
 	v->url = u;
-	host = url_host(u);
+	host = easy_host(u);
+	v->easy = host.len > 0;
+	if (!v->easy)
+		host = url_host(u);
 	if (host.len == 0) {
 		slice scheme = url_scheme(u);
 
@@ -202,7 +230,6 @@ enum left target_judge(struct targets *t, enum charset c, slice raw, bool html, 
 		return LEFT_TOO_LONG;
 	if (slice_ieq(host, t->policy->track_host))
 		return LEFT_OURS;
-	v->easy = easy(u, host);
 	return LEFT_NOT;
 }
 

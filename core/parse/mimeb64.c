@@ -47,10 +47,10 @@ static const uint8_t *values(void)
  * for which the bits of both halves meet. */
 __attribute__((target("avx2"))) static bool decode_32(const uint8_t *in, uint8_t *out)
 {
-	const __m256i bad_low = _mm256_broadcastsi128_si256(_mm_setr_epi8(0x15, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11,
-		0x11, 0x11, 0x11, 0x13, 0x1a, 0x1b, 0x1b, 0x1b, 0x1a));
-	const __m256i bad_high = _mm256_broadcastsi128_si256(_mm_setr_epi8(0x10, 0x10, 0x01, 0x02, 0x04, 0x08, 0x04,
-		0x08, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10));
+	const __m256i bad_low = _mm256_broadcastsi128_si256(_mm_setr_epi8(0x15, 0x11, 0x11, 0x11, 0x11, 0x11,
+		0x11, 0x11, 0x11, 0x11, 0x13, 0x1a, 0x1b, 0x1b, 0x1b, 0x1a));
+	const __m256i bad_high = _mm256_broadcastsi128_si256(_mm_setr_epi8(0x10, 0x10, 0x01, 0x02, 0x04, 0x08,
+		0x04, 0x08, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10));
 	const __m256i offset = _mm256_broadcastsi128_si256(
 		_mm_setr_epi8(0, 16, 19, 4, -65, -65, -71, -71, 0, 0, 0, 0, 0, 0, 0, 0));
 	const __m256i pack = _mm256_broadcastsi128_si256(
@@ -82,17 +82,19 @@ __attribute__((target("avx2"))) static bool decode_wide(const uint8_t *in, size_
 /* 24 bytes (28 are read) to 32 digits. */
 __attribute__((target("avx2"))) static void encode_24(const uint8_t *in, uint8_t *out)
 {
-	const __m256i spread = _mm256_broadcastsi128_si256(
-		_mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10));
-	const __m256i offset = _mm256_broadcastsi128_si256(_mm_setr_epi8(71, -4, -4, -4, -4, -4, -4, -4, -4, -4, -4,
-		-19, -16, 65, 0, 0));
+	const __m256i spread =
+		_mm256_broadcastsi128_si256(_mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10));
+	const __m256i offset = _mm256_broadcastsi128_si256(
+		_mm_setr_epi8(71, -4, -4, -4, -4, -4, -4, -4, -4, -4, -4, -19, -16, 65, 0, 0));
 	__m256i v = _mm256_set_m128i(
 		_mm_loadu_si128((const __m128i *)(in + 12)), _mm_loadu_si128((const __m128i *)in));
 	__m256i a, b, kind;
 
 	v = _mm256_shuffle_epi8(v, spread);
-	a = _mm256_mulhi_epu16(_mm256_and_si256(v, _mm256_set1_epi32(0x0fc0fc00)), _mm256_set1_epi32(0x04000040));
-	b = _mm256_mullo_epi16(_mm256_and_si256(v, _mm256_set1_epi32(0x003f03f0)), _mm256_set1_epi32(0x01000010));
+	a = _mm256_mulhi_epu16(
+		_mm256_and_si256(v, _mm256_set1_epi32(0x0fc0fc00)), _mm256_set1_epi32(0x04000040));
+	b = _mm256_mullo_epi16(
+		_mm256_and_si256(v, _mm256_set1_epi32(0x003f03f0)), _mm256_set1_epi32(0x01000010));
 	v = _mm256_or_si256(a, b);
 	/* 0: a-z, 1..10: digits, 11: '+', 12: '/', 13: A-Z */
 	kind = _mm256_subs_epu8(v, _mm256_set1_epi8(51));

@@ -158,9 +158,19 @@ static void put_message(struct buf *b, unsigned number, unsigned e)
 	buf_init(&html, 1 << 24);
 	buf_init(&text, 1 << 24);
 	put_html(&html);
-	for (unsigned i = 0; i < 12; i++) {
+	/* The text repeats a third of the HTML's links. */
+	for (size_t at = 0, i = 0; (at = slice_find(buf_slice(&html), SLICE("href=\""), at)) != SLICE_NPOS;
+		i++) {
+		slice url = slice_from(buf_slice(&html), at += 6);
+
+		if (i % 3)
+			continue;
 		put_text(&text, 12);
-		put_url(&text, "&");
+		url = slice_sub(url, 0, slice_chr(url, '"', 0));
+		for (size_t k = 0; k < url.len; k++) {
+			buf_byte(&text, url.p[k]);
+			k += url.p[k] == '&' ? 4 : 0; /* "&amp;" */
+		}
 		buf_str(&text, "\r\n");
 	}
 	buf_printf(b,
