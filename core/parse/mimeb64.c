@@ -42,10 +42,16 @@ static const uint8_t *values(void)
 }
 
 #ifdef __x86_64__
-/* 32 digits to 24 bytes (and 8 of no meaning). A digit's value is the byte plus an
- * offset that its high half names ('/' apart); bytes that are no digits are those
- * for which the bits of both halves meet. */
-__attribute__((target("avx2"))) static bool decode_32(const uint8_t *in, uint8_t *out)
+/* The vector code: 32 digits and 24 bytes at a step. The last step of a line
+ * overlaps the one before. */
+#define AVX2 __attribute__((target("avx2")))
+#define INLINE static inline __attribute__((target("avx2"), always_inline))
+
+/* The digits' bits, packed; *bad gets bits where a byte is no digit. A digit's
+ * value is the byte plus an offset that its high half names ('/' apart); bytes
+ * that are no digits are those for which the bits of both halves meet. 32 bytes
+ * are written, 24 of them mean something. */
+INLINE void decode_32(const uint8_t *in, uint8_t *out, __m256i *bad)
 {
 	const __m256i bad_low = _mm256_broadcastsi128_si256(_mm_setr_epi8(0x15, 0x11, 0x11, 0x11, 0x11, 0x11,
 		0x11, 0x11, 0x11, 0x11, 0x13, 0x1a, 0x1b, 0x1b, 0x1b, 0x1a));
@@ -59,28 +65,18 @@ __attribute__((target("avx2"))) static bool decode_32(const uint8_t *in, uint8_t
 	__m256i v = _mm256_loadu_si256((const __m256i *)in);
 	__m256i high = _mm256_and_si256(_mm256_srli_epi32(v, 4), slash), low = _mm256_and_si256(v, slash);
 
-	if (!_mm256_testz_si256(_mm256_shuffle_epi8(bad_low, low), _mm256_shuffle_epi8(bad_high, high)))
-		return false;
+	*bad = _mm256_or_si256(*bad,
+		_mm256_and_si256(_mm256_shuffle_epi8(bad_low, low), _mm256_shuffle_epi8(bad_high, high)));
 	v = _mm256_add_epi8(
 		v, _mm256_shuffle_epi8(offset, _mm256_add_epi8(_mm256_cmpeq_epi8(v, slash), high)));
 	v = _mm256_maddubs_epi16(v, _mm256_set1_epi32(0x01400140));
 	v = _mm256_shuffle_epi8(_mm256_madd_epi16(v, _mm256_set1_epi32(0x00011000)), pack);
 	v = _mm256_permutevar8x32_epi32(v, _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7));
 	_mm256_storeu_si256((__m256i *)out, v);
-	return true;
-}
-
-/* A whole line of digits; the last step overlaps the one before. */
-__attribute__((target("avx2"))) static bool decode_wide(const uint8_t *in, size_t width, uint8_t *out)
-{
-	for (size_t i = 0; i + WIDE <= width; i += WIDE)
-		if (!decode_32(in + i, out + i / 4 * 3))
-			return false;
-	return width % WIDE == 0 || decode_32(in + width - WIDE, out + (width - WIDE) / 4 * 3);
 }
 
 /* 24 bytes (28 are read) to 32 digits. */
-__attribute__((target("avx2"))) static void encode_24(const uint8_t *in, uint8_t *out)
+INLINE void encode_24(const uint8_t *in, uint8_t *out)
 {
 	const __m256i spread =
 		_mm256_broadcastsi128_si256(_mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10));
@@ -103,12 +99,44 @@ __attribute__((target("avx2"))) static void encode_24(const uint8_t *in, uint8_t
 	_mm256_storeu_si256((__m256i *)out, _mm256_add_epi8(v, _mm256_shuffle_epi8(offset, kind)));
 }
 
-__attribute__((target("avx2"))) static void encode_wide(const uint8_t *in, size_t width, uint8_t *out)
+/* Decode lines of exactly `width` digits and the given line end as long as they
+ * are that; how many. */
+AVX2 static size_t decode_lines(slice in, size_t width, slice line_end, uint8_t *out)
 {
-	for (size_t i = 0; i + WIDE <= width; i += WIDE)
-		encode_24(in + i / 4 * 3, out + i);
-	if (width % WIDE)
-		encode_24(in + (width - WIDE) / 4 * 3, out + width - WIDE);
+	size_t step = width + line_end.len, lines = 0;
+
+	for (const uint8_t *p = in.p; in.len - lines * step >= step; p += step, lines++) {
+		__m256i bad = _mm256_setzero_si256();
+
+		if (p[step - 1] != '\n' || (line_end.len == 2 && p[width] != '\r'))
+			break;
+		for (size_t i = 0; i + WIDE <= width; i += WIDE)
+			decode_32(p + i, out + i / 4 * 3, &bad);
+		if (width % WIDE)
+			decode_32(p + width - WIDE, out + (width - WIDE) / 4 * 3, &bad);
+		if (!_mm256_testz_si256(bad, bad))
+			break;
+		out += width / 4 * 3;
+	}
+	return lines;
+}
+
+/* line_end is CRLF or LF. Encode whole lines while more than SLACK bytes follow them; how many. */
+AVX2 static size_t encode_lines(slice in, size_t width, slice line_end, uint8_t *out)
+{
+	size_t each = width / 4 * 3, lines = 0;
+
+	for (const uint8_t *p = in.p; in.len - lines * each >= each + SLACK; p += each, lines++) {
+		for (size_t i = 0; i + WIDE <= width; i += WIDE)
+			encode_24(p + i / 4 * 3, out + i);
+		if (width % WIDE)
+			encode_24(p + (width - WIDE) / 4 * 3, out + width - WIDE);
+		out += width;
+		if (line_end.len == 2)
+			*out++ = '\r';
+		*out++ = '\n';
+	}
+	return lines;
 }
 
 static bool wide(void)
@@ -116,15 +144,15 @@ static bool wide(void)
 	return __builtin_cpu_supports("avx2");
 }
 #else
-static bool decode_wide(const uint8_t *in, size_t width, uint8_t *out)
+static size_t decode_lines(slice in, size_t width, slice line_end, uint8_t *out)
 {
-	(void)in, (void)width, (void)out;
-	return false;
+	(void)in, (void)width, (void)line_end, (void)out;
+	return 0;
 }
 
-static void encode_wide(const uint8_t *in, size_t width, uint8_t *out)
+static size_t encode_lines(slice in, size_t width, slice line_end, uint8_t *out)
 {
-	(void)in, (void)width, (void)out;
+	return decode_lines(in, width, line_end, out);
 }
 
 static bool wide(void)
@@ -140,6 +168,7 @@ int mimeb64_decode(struct arena *a, slice enc, struct mimeb64_text *out)
 	uint8_t *to = arena_alloc(a, n / 4 * 3 + 8 + SLACK), *q = to;
 	size_t line = wide() ? 1 : 0; /* width of the lines that the vector code may take; 1: not known */
 	struct mimeb64_mark *m = arena_alloc(a, (n / MARK_EVERY + 2) * sizeof *m);
+	slice line_end = hdr_line_end(enc, 0);
 	uint32_t bits = 0;
 	unsigned held = 0; /* digits in bits */
 
@@ -150,14 +179,22 @@ int mimeb64_decode(struct arena *a, slice enc, struct mimeb64_text *out)
 	while (i < n) {
 		uint8_t c;
 
-		/* A line like the one before, from its first digit to its line end. */
-		if (line >= WIDE && columns == 0 && held == 0 && n - i > line && ascii_space(p[i + line]) &&
-			decode_wide(p + i, line, q)) {
-			i += line;
-			q += line / 4 * 3;
-			columns = line;
-			end = i;
-			continue;
+		/* Lines like the one before, from the first digit to the line end. */
+		if (line >= WIDE && columns == 0 && held == 0) {
+			size_t lines = decode_lines(slice_from(enc, i), line, line_end, q);
+
+			for (size_t k = 1; k <= lines; k++) {
+				i += line + line_end.len;
+				q += line / 4 * 3;
+				if (i >= next && i < n) {
+					m[marks++] = (struct mimeb64_mark){(uint32_t)i, (uint32_t)(q - to)};
+					next = i + MARK_EVERY;
+				}
+			}
+			if (lines) {
+				end = i - line_end.len;
+				continue;
+			}
 		}
 		if (held == 0 && n - i >= 4) {
 			uint32_t g = (uint32_t)v[p[i]] << 18 | (uint32_t)v[p[i + 1]] << 12 |
@@ -231,7 +268,7 @@ int mimeb64_decode(struct arena *a, slice enc, struct mimeb64_text *out)
 		.mark_count = marks,
 		.end = end,
 		.width = width,
-		.line_end = hdr_line_end(enc, 0)};
+		.line_end = line_end};
 	return 0;
 }
 
@@ -274,14 +311,12 @@ void mimeb64_encode(slice bytes, size_t width, slice line_end, uint8_t *to)
 	size_t per_line = width / 4, group = 0, n = bytes.len;
 
 	must(width >= 4 && width % 4 == 0);
-	while (width >= WIDE && n >= width / 4 * 3 + SLACK && wide()) {
-		encode_wide(p, width, to);
-		to += width;
-		p += width / 4 * 3;
-		n -= width / 4 * 3;
-		/* There is more, so the line ends here. */
-		memcpy(to, line_end.p, line_end.len);
-		to += line_end.len;
+	if (width >= WIDE && wide()) {
+		size_t lines = encode_lines(bytes, width, line_end, to);
+
+		to += lines * (width + line_end.len);
+		p += lines * (width / 4 * 3);
+		n -= lines * (width / 4 * 3);
 	}
 	for (; n > 0; group++) {
 		uint32_t g = (uint32_t)p[0] << 16;
