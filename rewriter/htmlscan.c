@@ -204,7 +204,8 @@ static void conditional(struct scan *s, const struct html_token *t)
 	struct html_token u;
 	size_t open, close;
 
-	if (!slice_istarts(data, SLICE("[if")))
+	/* An unfinished comment hides the rest of the mail. */
+	if (!slice_istarts(data, SLICE("[if")) || t->data.to == t->to)
 		return;
 	open = slice_find(data, SLICE("]>"), 0);
 	if (open == SLICE_NPOS)
@@ -278,6 +279,21 @@ static void pixels(struct scan *s, size_t body_end, size_t html_end, size_t tail
 	pixel_at(s, at, PIXEL_BOTTOM);
 }
 
+/* Does the token that ends with the input lack its own end? */
+static bool cut_off(slice in, const struct html_token *t)
+{
+	switch (t->kind) {
+	case HTML_LOST:
+		return true;
+	case HTML_COMMENT:
+		return t->data.to == t->to;
+	case HTML_DOCTYPE:
+		return in.p[t->to - 1] != '>';
+	default:
+		return false;
+	}
+}
+
 void htmlscan(struct arena *a, struct plan *p, struct part_plan *part, slice scan, bool clicks, bool pixel)
 {
 	struct scan s = {.a = a, .p = p, .part = part, .in = scan, .clicks = clicks, .body_to = SLICE_NPOS};
@@ -316,7 +332,7 @@ void htmlscan(struct arena *a, struct plan *p, struct part_plan *part, slice sca
 			break;
 		}
 		/* What the end of the input cuts off would swallow a pixel behind it. */
-		if (t.to == scan.len && t.kind > HTML_END && (t.kind == HTML_LOST || scan.p[t.to - 1] != '>'))
+		if (t.to == scan.len && cut_off(scan, &t))
 			tail = t.from;
 	}
 	if (it.state != HTML_DATA)

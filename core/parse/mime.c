@@ -437,15 +437,16 @@ static void parts_end(struct walk *w, unsigned k, size_t line, int leaf)
 
 	if (to && w->in.p[to - 1] == '\n')
 		to -= to > 1 && w->in.p[to - 2] == '\r' ? 2 : 1;
-	for (unsigned i = w->depth; i-- > k + 1;) {
-		struct mime_part *p = &w->parts[w->level[i].part];
-
-		p->to = to > p->body ? to : p->body;
-	}
+	/* A part without a body may begin behind its own end; so does what holds it. */
 	if (leaf >= 0) {
 		struct mime_part *p = &w->parts[leaf];
 
-		p->to = to > p->body ? to : p->body;
+		p->to = to = to > p->body ? to : p->body;
+	}
+	for (unsigned i = w->depth; i-- > k + 1;) {
+		struct mime_part *p = &w->parts[w->level[i].part];
+
+		p->to = to = to > p->body ? to : p->body;
 	}
 	w->depth = k + 1;
 }
