@@ -86,6 +86,10 @@ static void cut_attr(struct scan *s, const struct html_attr *a)
 	size_t from = a->name.from;
 	uint8_t after = a->to < s->in.len ? s->in.p[a->to] : '>';
 
+	/* What is left on both sides must not make the end of a comment. */
+	if (s->comment && (after == '-' || after == '>'))
+		return;
+
 	/* The blank stays where it parts two others: <a data-no-track="1"href=x> */
 	if (from > 0 && blank(s->in, from - 1) && (ascii_space(after) || after == '/' || after == '>'))
 		from--;
@@ -114,6 +118,9 @@ static void link_found(
 	}
 	if (why == LEFT_NOT && unsubscribe)
 		why = LEFT_UNSUBSCRIBE;
+	/* A token may end in "--", which before '>' would end the comment. */
+	if (why == LEFT_NOT && s->comment && !href->quote)
+		why = LEFT_COMMENT;
 	if (why == LEFT_NOT)
 		why = plan_target(s->a, s->p, &v, &target);
 	if (why != LEFT_NOT) {
@@ -195,6 +202,22 @@ static void start_tag(struct scan *s, const struct html_token *t)
 		link_tag(s, t, false);
 }
 
+/* Does the token that ends with the input lack its own end? */
+static bool cut_off(slice in, const struct html_token *t)
+{
+	switch (t->kind) {
+	case HTML_LOST:
+		return true;
+	case HTML_COMMENT:
+		/* A "-" before the end of the input is not data either. */
+		return t->data.to == t->to || in.p[t->to - 1] != '>';
+	case HTML_DOCTYPE:
+		return in.p[t->to - 1] != '>';
+	default:
+		return false;
+	}
+}
+
 /* The markup that Outlook reads in <!--[if mso]> ... <![endif]-->. */
 static void conditional(struct scan *s, const struct html_token *t)
 {
@@ -205,7 +228,7 @@ static void conditional(struct scan *s, const struct html_token *t)
 	size_t open, close;
 
 	/* An unfinished comment hides the rest of the mail. */
-	if (!slice_istarts(data, SLICE("[if")) || t->data.to == t->to)
+	if (!slice_istarts(data, SLICE("[if")) || cut_off(s->in, t))
 		return;
 	open = slice_find(data, SLICE("]>"), 0);
 	if (open == SLICE_NPOS)
@@ -277,21 +300,6 @@ static void pixels(struct scan *s, size_t body_end, size_t html_end, size_t tail
 	if (s->p->policy.top_pixel && s->body_to != SLICE_NPOS && s->body_to <= at)
 		pixel_at(s, s->body_to, PIXEL_TOP);
 	pixel_at(s, at, PIXEL_BOTTOM);
-}
-
-/* Does the token that ends with the input lack its own end? */
-static bool cut_off(slice in, const struct html_token *t)
-{
-	switch (t->kind) {
-	case HTML_LOST:
-		return true;
-	case HTML_COMMENT:
-		return t->data.to == t->to;
-	case HTML_DOCTYPE:
-		return in.p[t->to - 1] != '>';
-	default:
-		return false;
-	}
 }
 
 void htmlscan(struct arena *a, struct plan *p, struct part_plan *part, slice scan, bool clicks, bool pixel)

@@ -26,6 +26,7 @@
 	X(TOO_LONG, "url-too-long")                                                                          \
 	X(TOO_MANY, "too-many-links")                                                                        \
 	X(LINE, "line-too-long")                                                                             \
+	X(COMMENT, "unquoted-in-comment")                                                                    \
 	X(CUT, "cut-by-line-break")
 
 enum left {
