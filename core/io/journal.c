@@ -29,7 +29,7 @@
 struct segment {
 	uint64_t start;
 	uint64_t size;
-	uint64_t stop;   /* position behind what may be read; start + size for all but a sealed one */
+	uint64_t stop;   /* position behind what may be read */
 	uint64_t events; /* before this segment, or EVENTS_UNKNOWN: its head is damaged */
 	int fd;          /* owned; -1: synced and not written to any more */
 };
@@ -65,6 +65,8 @@ struct journal {
 	uint64_t place;
 	size_t place_n;
 	uint64_t dirty; /* a failed write may have left bytes up to here */
+	uint64_t whole; /* behind the last batch; less than end in a segment given up */
+	uint64_t tail;  /* behind what an unfinished batch left there, or 0 */
 
 	/* The sync thread's own: the last sync failed, and the kernel may have
 	 * marked what it could not write as clean. */
@@ -203,7 +205,7 @@ static int list_segments(struct journal *j)
 
 /* The head of an open segment, where it is whole. A file that was cut gets back
  * the size that its head names, as the positions behind it are taken. */
-static void load_head(struct journal *j, struct segment *s, uint32_t *lane)
+static void load_head(struct journal *j, struct segment *s, struct segment *before, uint32_t *lane)
 {
 	uint8_t bytes[SEGMENT_HEAD];
 	struct segment_head h;
@@ -223,6 +225,8 @@ static void load_head(struct journal *j, struct segment *s, uint32_t *lane)
 	if (!whole)
 		return;
 	s->events = h.events;
+	if (before && h.behind >= before->start && h.behind < before->stop)
+		before->stop = h.behind;
 	if (!*lane)
 		*lane = h.lane;
 }
@@ -237,11 +241,12 @@ static int open_segments(struct journal *j, uint32_t *lane)
 		s->fd = openat(j->dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 		if (s->fd < 0)
 			return -errno;
-		load_head(j, s, lane);
-		if (i && s[-1].stop > s->start) {
-			j->bytes -= s[-1].stop - s->start;
+		load_head(j, s, i ? s - 1 : NULL, lane);
+		if (i && s[-1].start + s[-1].size > s->start) {
+			j->bytes -= s[-1].start + s[-1].size - s->start;
 			s[-1].size = s->start - s[-1].start;
-			s[-1].stop = s->start;
+			if (s[-1].stop > s->start)
+				s[-1].stop = s->start;
 		}
 		j->bytes += s->size;
 		/* Any of the last few may be the one to be written to or still to be synced. */
@@ -401,9 +406,10 @@ static uint64_t events_before(struct journal *j, size_t i)
 	return known;
 }
 
-/* Find the end, and clear what lies behind it. A tail that held anything is
- * given up with the rest of its segment: whether Redis has seen frames at those
- * positions cannot be told, so they must not come again. */
+/* Find the end. A tail that holds anything is given up with the rest of its
+ * segment: whether Redis has seen frames at those positions cannot be told, so
+ * they must not come again. That lasts from the moment when the next segment's
+ * head says where this one ends; until then every start finds the same tail. */
 static void settle_tail(struct journal *j)
 {
 	struct segment *last;
@@ -426,13 +432,10 @@ static void settle_tail(struct journal *j)
 		atomic_store(&j->note, before.note);
 	}
 	atomic_store(&j->end, found.whole);
+	j->whole = found.whole;
 	if (found.used > found.whole) {
-		int rc;
-
 		count_damage(j, found.whole, found.used, "unfinished tail");
-		rc = segment_clear(last->fd, found.whole - last->start, found.used - last->start);
-		if (rc < 0)
-			log_warn("journal", "tail not cleared", "dir=%s err=%s", j->dir, strerror(-rc));
+		j->tail = found.used;
 		last->stop = found.whole;
 		atomic_store(&j->end, last->start + last->size);
 	}
@@ -640,12 +643,17 @@ static int roll(struct journal *j)
 	if (rc < 0)
 		return rc;
 	s.events = atomic_load(&j->events);
-	segment_head_encode(&(struct segment_head){j->lane, s.start, s.size, s.events}, head);
+	segment_head_encode(&(struct segment_head){j->lane, s.start, s.size, s.events, j->whole}, head);
 	rc = segment_write(s.fd, slice_of(head, sizeof head), 0);
+	/* For the day when that head is damaged. */
+	if (rc == 0 && j->tail)
+		segment_clear(j->active.fd, j->whole - j->active.start, j->tail - j->active.start);
 	pthread_mutex_lock(&j->lock);
 	if (rc == 0) {
 		push(j, s);
 		j->active = s;
+		j->tail = 0;
+		j->whole = s.start + SEGMENT_HEAD;
 		atomic_store(&j->end, s.start + SEGMENT_HEAD);
 	} else {
 		j->spare = s;
@@ -705,7 +713,8 @@ int journal_append(struct journal *j, slice batch)
 	atomic_fetch_add(&j->events, events);
 	if (note)
 		atomic_store(&j->note, note);
-	atomic_store(&j->end, j->place + batch.len);
+	j->whole = j->place + batch.len;
+	atomic_store(&j->end, j->whole);
 	return 0;
 }
 

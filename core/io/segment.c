@@ -15,8 +15,9 @@
 
 /*	 0  "LFSEGMNT"         24  size of the file
  *	 8  version, 1         32  events before this segment
- *	12  lane               40  zeros
- *	16  start              60  CRC-32C of [0, 60)
+ *	12  lane               40  behind
+ *	16  start              48  zeros
+ *	                       60  CRC-32C of [0, 60)
  */
 static const uint8_t magic[8] = {'L', 'F', 'S', 'E', 'G', 'M', 'N', 'T'};
 #define VERSION 1
@@ -36,6 +37,7 @@ void segment_head_encode(const struct segment_head *h, uint8_t out[SEGMENT_HEAD]
 	put_le64(out + 16, h->start);
 	put_le64(out + 24, h->size);
 	put_le64(out + 32, h->events);
+	put_le64(out + 40, h->behind);
 	put_le32(out + CHECKED, crc32c(slice_of(out, CHECKED)));
 }
 
@@ -52,7 +54,8 @@ int segment_head_decode(slice in, struct segment_head *h)
 	*h = (struct segment_head){.lane = get_le32(in.p + 12),
 		.start = get_le64(in.p + 16),
 		.size = get_le64(in.p + 24),
-		.events = get_le64(in.p + 32)};
+		.events = get_le64(in.p + 32),
+		.behind = get_le64(in.p + 40)};
 	return 0;
 }
 

@@ -17,6 +17,7 @@ struct segment_head {
 	uint64_t start;  /* position of the segment's first byte */
 	uint64_t size;   /* of the file */
 	uint64_t events; /* put into this lane before this segment */
+	uint64_t behind; /* where the batches of the segment before end */
 };
 
 void segment_head_encode(const struct segment_head *h, uint8_t out[SEGMENT_HEAD]);

@@ -63,6 +63,7 @@ struct shipper {
 	struct rds *redis; /* owned; NULL: not connected */
 	struct part *parts;
 	uint64_t position;  /* everything before it is in Redis, or lost */
+	uint64_t drained;   /* nothing stands between position and this one */
 	uint64_t seen;      /* events before position */
 	uint64_t lost_mark; /* losses before this position are counted */
 	uint64_t kept;      /* position in the state file, durable */
@@ -128,7 +129,8 @@ static bool must_stop(struct shipper *s)
 	bool yes;
 
 	pthread_mutex_lock(&s->lock);
-	yes = s->stop && (clock_mono_ms() >= s->deadline || s->position >= journal_synced(s->cfg.journal));
+	yes = s->stop && (clock_mono_ms() >= s->deadline || s->position >= journal_synced(s->cfg.journal) ||
+				 s->drained >= journal_synced(s->cfg.journal));
 	pthread_mutex_unlock(&s->lock);
 	return yes;
 }
@@ -424,6 +426,7 @@ static void place(struct shipper *s, const uint64_t *last)
 	if (resume >= s->position)
 		return;
 	s->position = resume;
+	s->drained = 0;
 	s->seen = journal_events_at(j, resume);
 	publish(s);
 }
@@ -632,7 +635,7 @@ static size_t collect(struct shipper *s, uint64_t *next, uint64_t *events)
 
 	*next = s->position;
 	*events = 0;
-	if (s->position >= synced)
+	if (s->position >= synced || s->drained >= synced)
 		return 0;
 	n = journal_read(j, s->position, s->chunk, FRAME_MAX, &at);
 	if (n < 0) {
@@ -640,8 +643,9 @@ static size_t collect(struct shipper *s, uint64_t *next, uint64_t *events)
 		return 0;
 	}
 	if (n == 0) {
-		*events = stepped(s, synced);
-		*next = synced;
+		/* The position stays behind the last frame: the rest of a segment
+		 * may yet be filled. */
+		s->drained = synced;
 		return 0;
 	}
 	*events = stepped(s, at);

@@ -251,6 +251,9 @@ static void check_damaged(const char *dir, const char *what, long row, const str
 	struct list got, more = *want;
 	size_t len = 20;
 
+	/* A start that comes to nothing changes nothing. */
+	journal_close(&j);
+	j = open_journal(dir, SMALL);
 	read_all(j, 0, &got);
 	lists_equal(what, row, &got, want);
 	for (uint32_t i = 0; i < 2; i++) {
