@@ -92,7 +92,6 @@ static int identify(struct copier *c, const struct envelope *e, const struct pla
 	struct attempt a = {.campaign = hash_campaign(c->cfg.ring, plan_tenant(plan), plan_campaign(plan)),
 		.recipient = hash_recipient(c->cfg.ring, address),
 		.message = attempts_message(message_id)};
-	struct attempt shared = {.campaign = a.campaign};
 	int rc = number_of(c, plan, message_id.len > 0, ms, &a);
 
 	if (rc < 0)
@@ -102,16 +101,8 @@ static int identify(struct copier *c, const struct envelope *e, const struct pla
 		.lane = outbox_lane(c->cfg.outbox),
 		.sequence = a.sequence,
 		.provider = (uint8_t)provider_of(smtp_domain(address))};
-	if (plan_privacy(plan) > PRIVACY_ANONYMOUS) {
+	if (plan_privacy(plan) > PRIVACY_ANONYMOUS)
 		sent->recipient = a.recipient;
-	} else {
-		/* What is in the message tells nobody apart: one number for all. */
-		rc = number_of(c, plan, true, ms, &shared);
-		if (rc < 0)
-			return rc;
-		a.sequence = shared.sequence;
-		a.day = shared.day;
-	}
 	*id = (struct identity){a.campaign, sent->lane, a.sequence, a.day};
 	return 0;
 }

@@ -20,7 +20,7 @@ static int seal(struct arena *a, const struct copy *c, const struct identity *id
 
 	t.campaign = id->campaign;
 	t.lane = id->lane;
-	t.sequence = p->control.privacy == PRIVACY_ANONYMOUS ? 0 : id->sequence;
+	t.sequence = p->control.privacy == PRIVACY_ANONYMOUS ? EVENT_NO_SEQUENCE : id->sequence;
 	t.day = id->day;
 	t.mode = (uint8_t)p->control.privacy;
 	if (t.kind != TOKEN_HEADER) {

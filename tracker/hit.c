@@ -127,7 +127,7 @@ static void note(struct hit *h, const struct web_req *r, const struct token *t, 
 		.ms = clock_ms(),
 		.campaign = t->campaign,
 		.lane = t->lane,
-		.sequence = t->mode == PRIVACY_ANONYMOUS ? 0 : t->sequence,
+		.sequence = t->mode == PRIVACY_ANONYMOUS ? EVENT_NO_SEQUENCE : t->sequence,
 		.link = t->link,
 		.class = judge_hit(h->judge, &evidence)};
 	struct client_address client;

@@ -14,7 +14,7 @@ static int row(int rc)
 {
 	if (rc < 0)
 		rc = -rc;
-	return rc < REFUSE_COUNT ? rc : 0;
+	return rc > REFUSE_BASE && rc < REFUSE_END ? rc - REFUSE_BASE : 0;
 }
 
 const char *refuse_word(int rc)

@@ -32,12 +32,15 @@
 	REFUSE(CHARSET, "charset", "5.6.0", "character set cannot be edited safely")                         \
 	REFUSE(PROOF, "proof", "5.6.0", "output with its edits undone differs from the input")
 
+/* Above every errno, so that what may fail for both reasons says which it was. */
+#define REFUSE_BASE 4096
+
 enum refuse {
-	REFUSE_NOTHING,
+	REFUSE_NOTHING = REFUSE_BASE,
 #define REFUSE(code, word, smtp, text) REFUSE_##code,
 	REFUSE_LIST(REFUSE)
 #undef REFUSE
-	REFUSE_COUNT
+	REFUSE_END
 };
 
 /* Each takes the negative value that a function returned, or the positive

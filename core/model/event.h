@@ -49,6 +49,10 @@ enum privacy { PRIVACY_OFF, PRIVACY_ANONYMOUS, PRIVACY_PSEUDONYMOUS, PRIVACY_IDE
 /* Bounces, first cut: by RFC 3463 class and subject. */
 enum bounce { BOUNCE_NONE, BOUNCE_HARD, BOUNCE_SOFT, BOUNCE_BLOCK };
 
+/* The sequence of anonymous mail: it counts in totals and in no recipient's
+ * bits. */
+#define EVENT_NO_SEQUENCE UINT32_MAX
+
 #define EVENT_MAX_TEXT 512 /* longest tenant, name or queue id; encoding cuts there */
 /* No packed event is longer than this. */
 #define EVENT_MAX 2048

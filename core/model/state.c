@@ -265,6 +265,8 @@ static unsigned effects(const struct event *e, struct effect out[MAX_EFFECTS])
 {
 	unsigned n = 0;
 
+	if (e->sequence == EVENT_NO_SEQUENCE)
+		return 0;
 	switch (e->kind) {
 	case EVENT_CAMPAIGN:
 		break;
@@ -339,7 +341,8 @@ static uint32_t byte_of(enum fact f, uint32_t sequence)
 
 bool state_takes(const struct event *e)
 {
-	return e->kind <= EVENT_UNSUBSCRIBE && e->sequence < STATE_MAX_SEQUENCE;
+	return e->kind <= EVENT_UNSUBSCRIBE &&
+	       (e->sequence < STATE_MAX_SEQUENCE || e->sequence == EVENT_NO_SEQUENCE);
 }
 
 void state_touch(struct state *s, const struct event *e)

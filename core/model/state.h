@@ -20,7 +20,7 @@
 
 #define STATE_PAGE 512
 /* Sequences from here on are refused: the widest column would pass the 512 MiB
- * that a Redis string can hold. */
+ * that a Redis string can hold. (EVENT_NO_SEQUENCE touches no string.) */
 #define STATE_MAX_SEQUENCE (1u << 26)
 #define STATE_KNOWN_LANES 16
 

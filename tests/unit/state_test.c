@@ -322,6 +322,28 @@ static void many(void **state)
 	state_free(&s);
 }
 
+/* Anonymous mail has one token for all: its hits are totals and nobody's bits. */
+static void an_anonymous_hit_is_nobodys(void **state)
+{
+	struct event e = {.kind = EVENT_OPEN,
+		.class = CLASS_HUMAN,
+		.campaign = 1,
+		.lane = 2,
+		.sequence = EVENT_NO_SEQUENCE,
+		.ms = NOW};
+	struct state s;
+
+	(void)state;
+	state_init(&s);
+	run(&s, &e);
+	test_numbers_equal("pages", (long long)s.dirty_page_count, 0);
+	test_numbers_equal("total", changed(&s, STATE_COUNTER, COUNTER_open_human, 0), 1);
+	test_numbers_equal("hour", changed(&s, STATE_HOUR, HOUR, COUNTER_open_human), 1);
+	e.sequence = EVENT_NO_SEQUENCE - 1;
+	assert_false(state_takes(&e));
+	state_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -332,6 +354,7 @@ int main(void)
 		cmocka_unit_test(hits),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(many),
+		cmocka_unit_test(an_anonymous_hit_is_nobodys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

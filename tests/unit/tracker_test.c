@@ -485,7 +485,8 @@ static void check_event(
 	test_numbers_equal(r->name, e->class, r->class);
 	test_numbers_equal(r->name, (long long)e->campaign, 0x1122334455667788);
 	test_numbers_equal(r->name, e->lane, 7);
-	test_numbers_equal(r->name, e->sequence, r->mode == PRIVACY_ANONYMOUS + 1 ? 0 : sequence);
+	test_numbers_equal(
+		r->name, e->sequence, r->mode == PRIVACY_ANONYMOUS + 1 ? EVENT_NO_SEQUENCE : sequence);
 	test_numbers_equal(r->name, e->link, r->kind == EVENT_CLICK ? 3 : 0);
 	assert_in_range(e->ms, from, to);
 }
