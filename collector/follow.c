@@ -22,15 +22,18 @@ struct follow {
 	char *path; /* owned */
 	int fd;     /* -1: none open */
 	struct follow_place place;
-	struct stat st; /* of fd, at the last look */
-	uint8_t *chunk; /* owned; FOLLOW_CHUNK bytes */
-	size_t got;     /* bytes of it that follow_read gave */
-	bool waiting;   /* it was said that the file is not there */
+	struct stat st;          /* of fd, at the last look */
+	uint8_t *chunk;          /* owned; FOLLOW_CHUNK bytes */
+	size_t got;              /* bytes of it that follow_read gave */
+	bool waiting;            /* it was said that the file is not there */
+	int ahead[FOLLOW_AHEAD]; /* younger files, held open */
+	unsigned ahead_count;
 };
 
 /* One file that is or was the log. */
 struct file {
-	char path[PATH_MAX];
+	char path[PATH_MAX]; /* empty: it has no name any more, but is held open */
+	int held;            /* its descriptor in follow.ahead, or -1 */
 	struct stat st;
 	uint64_t from; /* follow_history: where to begin */
 };
@@ -99,6 +102,8 @@ void follow_close(struct follow **fp)
 		return;
 	if (f->fd >= 0)
 		close(f->fd);
+	while (f->ahead_count)
+		close(f->ahead[--f->ahead_count]);
 	free(f->chunk);
 	free(f->path);
 	free(f);
@@ -134,9 +139,18 @@ static bool same_head(int fd, const struct follow_place *p)
 	       crc32c(slice_of(head, p->head_len)) == p->head_crc;
 }
 
-static bool file_has_head(const char *path, const struct follow_place *p)
+/* A descriptor of the caller's own, or -errno. */
+static int open_file(const struct file *one)
 {
-	int fd = p->head_len ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	int fd = one->held >= 0 ? fcntl(one->held, F_DUPFD_CLOEXEC, 0)
+				: open(one->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static bool file_has_head(const struct file *one, const struct follow_place *p)
+{
+	int fd = p->head_len ? open_file(one) : -1;
 	bool same = fd >= 0 && same_head(fd, p);
 
 	if (fd >= 0)
@@ -168,6 +182,34 @@ static int by_age(const void *a, const void *b)
 	return cx < cy ? -1 : cx > cy;
 }
 
+static struct file *add_file(struct files *all)
+{
+	if (all->count % 16 == 0)
+		all->file = must_realloc(all->file, (all->count + 16) * sizeof *all->file);
+	all->file[all->count] = (struct file){.held = -1};
+	return &all->file[all->count];
+}
+
+/* Those that are held open: by their name, where they still have one. */
+static void add_held(const struct follow *f, struct files *all)
+{
+	for (unsigned k = 0; k < f->ahead_count; k++) {
+		struct file *one;
+		struct stat st;
+		size_t i = 0;
+
+		if (fstat(f->ahead[k], &st) != 0)
+			continue;
+		while (i < all->count &&
+			(all->file[i].st.st_ino != st.st_ino || all->file[i].st.st_dev != st.st_dev))
+			i++;
+		one = i < all->count ? &all->file[i] : add_file(all);
+		one->st = st;
+		one->held = f->ahead[k];
+		all->count += i == all->count;
+	}
+}
+
 /* All files that are or were the log, oldest first. */
 static struct files list_files(const struct follow *f)
 {
@@ -184,9 +226,7 @@ static struct files list_files(const struct follow *f)
 
 		if (strcmp(d->d_name, base) != 0 && !is_rotated(d->d_name, base))
 			continue;
-		if (all.count % 16 == 0)
-			all.file = must_realloc(all.file, (all.count + 16) * sizeof *all.file);
-		one = &all.file[all.count];
+		one = add_file(&all);
 		if (snprintf(one->path, sizeof one->path, "%s%s", dir, d->d_name) >= (int)sizeof one->path)
 			continue;
 		if (stat(one->path, &one->st) == 0 && S_ISREG(one->st.st_mode))
@@ -194,6 +234,7 @@ static struct files list_files(const struct follow *f)
 	}
 	if (open_dir)
 		closedir(open_dir);
+	add_held(f, &all);
 	if (all.count)
 		qsort(all.file, all.count, sizeof *all.file, by_age);
 	return all;
@@ -204,26 +245,44 @@ static bool is_place(const struct stat *st, const struct follow_place *p)
 	return st->st_dev == p->dev && st->st_ino == p->inode;
 }
 
-/* Make the file at path the one that is read, from offset on. 0 or -errno. */
-static int switch_to(struct follow *f, const char *path, uint64_t offset)
+/* Those that are held open and older than the one that is read now are done
+ * with, and so is that one itself. */
+static void let_go(struct follow *f, const struct file *now)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
+	unsigned kept = 0;
+
+	for (unsigned k = 0; k < f->ahead_count; k++) {
+		struct file one;
+
+		if (fstat(f->ahead[k], &one.st) != 0 || is_place(&one.st, &f->place) || by_age(&one, now) < 0)
+			close(f->ahead[k]);
+		else
+			f->ahead[kept++] = f->ahead[k];
+	}
+	f->ahead_count = kept;
+}
+
+/* Make the file the one that is read, from offset on. 0 or -errno. */
+static int switch_to(struct follow *f, const struct file *one, uint64_t offset)
+{
+	int fd = open_file(one);
+	struct file now;
 
 	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		return fd;
+	if (fstat(fd, &now.st) != 0 || !S_ISREG(now.st.st_mode)) {
 		close(fd);
 		return -EINVAL;
 	}
 	if (f->fd >= 0)
 		close(f->fd);
 	f->fd = fd;
-	f->place.dev = st.st_dev;
-	f->place.inode = st.st_ino;
+	f->place.dev = now.st.st_dev;
+	f->place.inode = now.st.st_ino;
 	f->place.offset = offset;
 	if (offset == 0)
 		f->place.head_len = 0;
+	let_go(f, &now);
 	return 0;
 }
 
@@ -239,9 +298,9 @@ static int find_again(struct follow *f, const struct files *all)
 				continue;
 			if (by_inode ? !is_place(&one->st, &f->place) : !f->place.head_len)
 				continue;
-			if (f->place.head_len && !file_has_head(one->path, &f->place))
+			if (f->place.head_len && !file_has_head(one, &f->place))
 				continue;
-			rc = switch_to(f, one->path, f->place.offset);
+			rc = switch_to(f, one, f->place.offset);
 			return rc < 0 ? rc : 1;
 		}
 	}
@@ -253,7 +312,8 @@ static int find_again(struct follow *f, const struct files *all)
 static int find_first(struct follow *f)
 {
 	struct files all = list_files(f);
-	const char *path = f->path;
+	struct file named = {.held = -1};
+	const struct file *start = &named;
 	int rc = f->place.inode ? find_again(f, &all) : 0;
 
 	if (rc == 0 && f->place.inode) {
@@ -262,13 +322,14 @@ static int find_first(struct follow *f)
 				f->path, f->place.inode, f->place.offset);
 		for (size_t i = 0; i < all.count; i++) {
 			if (all.file[i].st.st_size > 0 && ns_of(all.file[i].st.st_mtim) > f->place.mtime_ns) {
-				path = all.file[i].path;
+				start = &all.file[i];
 				break;
 			}
 		}
 	}
 	if (rc == 0) {
-		rc = switch_to(f, path, 0);
+		snprintf(named.path, sizeof named.path, "%s", f->path);
+		rc = switch_to(f, start, 0);
 		rc = rc < 0 ? rc : 1;
 	}
 	free(all.file);
@@ -277,12 +338,11 @@ static int find_first(struct follow *f)
 
 /* The file that follows the one that is open: the next younger, else the one
  * that has the name now. false: none with anything in it. */
-static bool find_next(struct follow *f, char path[PATH_MAX])
+static bool find_next(struct follow *f, struct file *next)
 {
 	struct file ours = {.st = f->st};
 	struct files all = list_files(f);
 	bool found = false;
-	struct stat st;
 
 	for (size_t i = 0; i < all.count && !found; i++) {
 		const struct file *one = &all.file[i];
@@ -290,14 +350,16 @@ static bool find_next(struct follow *f, char path[PATH_MAX])
 		if (one->st.st_size == 0 || is_place(&one->st, &f->place) || by_age(one, &ours) <= 0)
 			continue;
 		/* The copy that copytruncate made of what was read already. */
-		if (file_has_head(one->path, &f->place))
+		if (file_has_head(one, &f->place))
 			continue;
-		snprintf(path, PATH_MAX, "%s", one->path);
+		*next = *one;
 		found = true;
 	}
-	if (!found && stat(f->path, &st) == 0 && st.st_size > 0 && !is_place(&st, &f->place)) {
-		snprintf(path, PATH_MAX, "%s", f->path);
-		found = true;
+	if (!found) {
+		*next = (struct file){.held = -1};
+		snprintf(next->path, sizeof next->path, "%s", f->path);
+		found = stat(f->path, &next->st) == 0 && next->st.st_size > 0 &&
+			!is_place(&next->st, &f->place);
 	}
 	free(all.file);
 	return found;
@@ -315,9 +377,9 @@ static int after_truncation(struct follow *f)
 		const struct file *one = &all.file[i];
 
 		if (is_place(&one->st, &was) || (uint64_t)one->st.st_size < was.offset ||
-			!file_has_head(one->path, &was))
+			!file_has_head(one, &was))
 			continue;
-		rc = switch_to(f, one->path, was.offset);
+		rc = switch_to(f, one, was.offset);
 		rc = rc < 0 ? rc : 1;
 	}
 	if (rc == 0) {
@@ -341,7 +403,7 @@ static size_t whole_lines(slice s)
  * -EAGAIN: look again, another file or place is open. Other -errno. */
 static int64_t look(struct follow *f)
 {
-	char next[PATH_MAX];
+	struct file next;
 	struct stat named;
 	bool finished;
 	ssize_t n;
@@ -355,14 +417,30 @@ static int64_t look(struct follow *f)
 	}
 	/* Before reading: what is written here after the next file has something in
 	 * it would be missed, and nobody writes to two. */
-	finished = (stat(f->path, &named) != 0 || !is_place(&named, &f->place)) && find_next(f, next);
+	finished = (stat(f->path, &named) != 0 || !is_place(&named, &f->place)) && find_next(f, &next);
 	n = read_at(f->fd, f->chunk, FOLLOW_CHUNK, f->place.offset);
 	if (n <= 0)
-		return n < 0 || !finished ? n : (rc = switch_to(f, next, 0)) < 0 ? rc : -EAGAIN;
+		return n < 0 || !finished ? n : (rc = switch_to(f, &next, 0)) < 0 ? rc : -EAGAIN;
 	f->got = whole_lines(slice_of(f->chunk, (size_t)n));
 	if (f->got == 0 && (finished || n == FOLLOW_CHUNK))
 		f->got = (size_t)n; /* its newline will not come */
 	return (int64_t)f->got;
+}
+
+void follow_watch(struct follow *f)
+{
+	struct stat named, st;
+	int fd;
+
+	if (f->fd < 0 || stat(f->path, &named) != 0 || is_place(&named, &f->place) ||
+		f->ahead_count == FOLLOW_AHEAD)
+		return;
+	for (unsigned k = 0; k < f->ahead_count; k++)
+		if (fstat(f->ahead[k], &st) == 0 && st.st_ino == named.st_ino && st.st_dev == named.st_dev)
+			return;
+	fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0)
+		f->ahead[f->ahead_count++] = fd;
 }
 
 int64_t follow_read(struct follow *f, slice *lines)
@@ -384,6 +462,7 @@ int64_t follow_read(struct follow *f, slice *lines)
 			return rc;
 		f->waiting = false;
 	}
+	follow_watch(f);
 	while ((n = look(f)) == -EAGAIN)
 		;
 	if (n > 0)
@@ -467,7 +546,7 @@ void follow_history(struct follow *f, void (*line)(void *arg, slice line), void 
 		left -= size > left ? left : size;
 	}
 	for (; me < all.count && first < me; first++) {
-		int fd = open(all.file[first].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		int fd = open_file(&all.file[first]);
 
 		if (fd < 0)
 			continue;

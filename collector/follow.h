@@ -16,6 +16,7 @@
 #define FOLLOW_CHUNK (4u << 20)    /* most bytes read at once; a longer line is cut there */
 #define FOLLOW_HEAD 256            /* bytes that the checksum covers */
 #define FOLLOW_HISTORY (16u << 20) /* how far follow_history looks back */
+#define FOLLOW_AHEAD 64            /* younger files held open while an older one is read */
 
 /* Between two lines of one file. */
 struct follow_place {
@@ -44,6 +45,11 @@ int64_t follow_read(struct follow *f, slice *lines);
 void follow_take(struct follow *f, size_t n);
 /* The place behind the first n bytes of what follow_read gave. */
 struct follow_place follow_place_behind(const struct follow *f, size_t n);
+
+/* Hold on to the file that has the name now, if it is another one. To be called
+ * as often as follow_read would be, while what was read waits: rotated away and
+ * compressed meanwhile, a file can only be read by who has it open. */
+void follow_watch(struct follow *f);
 
 /* Each line of the last FOLLOW_HISTORY bytes before the place, in order and
  * across rotations: to learn again what a stop made us forget. */

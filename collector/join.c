@@ -63,18 +63,24 @@ bool join_identity_decode(slice bytes, struct join_identity *out)
 /* A return path of ours names the message, and more surely than any queue id. */
 static void learn_sender(struct join *j, const struct postfix_log *line)
 {
+	bool named = j->cfg.sealer && j->cfg.domain.len; /* by their return paths */
 	struct known *k;
 	struct token t;
 
-	if (!j->cfg.sealer || !j->cfg.domain.len || !line->sender.len)
+	if (named && verp_open(j->cfg.sealer, j->cfg.domain, line->sender, &t) == 0) {
+		k = queue_table_get(j->table, line->id);
+		if (!k)
+			return;
+		k->state = OURS;
+		k->who = (struct join_identity){
+			.campaign = t.campaign, .lane = t.lane, .sequence = t.sequence};
 		return;
-	if (verp_open(j->cfg.sealer, j->cfg.domain, line->sender, &t) < 0)
-		return;
-	k = queue_table_get(j->table, line->id);
-	if (!k)
-		return;
-	k->state = OURS;
-	k->who = (struct join_identity){.campaign = t.campaign, .lane = t.lane, .sequence = t.sequence};
+	}
+	/* Not ours, as it seems: another return path where ours are named by it, or
+	 * none at all, like that of notifications. Not worth waiting for. */
+	k = named || !line->sender.len ? queue_table_get(j->table, line->id) : NULL;
+	if (k && k->state == UNKNOWN)
+		k->state = IN_VAIN;
 }
 
 /* postsuper -r: the message goes on under a new id; Redis knows the first one. */

@@ -316,6 +316,8 @@ int64_t log_intake_turn(struct log_intake *in)
 		rc = read_chunk(in);
 		if (rc <= 0)
 			return rc;
+	} else {
+		follow_watch(in->follow);
 	}
 	if (in->unknown) {
 		rc = look_up(in);

@@ -184,6 +184,34 @@ static void many_renamed(void **state)
 	follow_close(&f);
 }
 
+/* Rotated away and deleted, as by compressing, while what was read had to wait. */
+static void deleted_while_waiting(void **state)
+{
+	struct follow *f = follow_open(path, NULL);
+	char name[128];
+	slice lines;
+
+	(void)state;
+	put("one\n");
+	assert_int_equal(follow_read(f, &lines), 4);
+	for (int i = 1; i < 5; i++) {
+		static const char *const more[] = {"", "two\n", "three\n", "", "four\n"};
+
+		snprintf(name, sizeof name, "%s.%d", path, i);
+		assert_int_equal(rename(path, name), 0);
+		put(more[i]);
+		let_clock_tick();
+		follow_watch(f);
+		follow_watch(f);
+		assert_int_equal(unlink(name), 0);
+	}
+	follow_take(f, 4);
+	expect(f, "two\nthree\nfour\n");
+	put("five\n");
+	expect(f, "five\n");
+	follow_close(&f);
+}
+
 /* Not everything beside the log is a part of it. */
 static void others_beside(void **state)
 {
@@ -400,6 +428,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(grows, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(renamed, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(many_renamed, make_dir, drop_dir),
+		cmocka_unit_test_setup_teardown(deleted_while_waiting, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(others_beside, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(truncated, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(truncated_while_away, make_dir, drop_dir),

@@ -110,6 +110,7 @@ static void bounces(void **state)
 	assert_int_equal(
 		feed("AAAAAA1: sender non-delivery notification: BBBBBB1", 0, &ev, &id), JOIN_NOTHING);
 	assert_int_equal(feed("BBBBBB1" SENT, 0, &ev, &id), JOIN_ASK);
+	assert_true(join_in_vain(j, SLICE("BBBBBB1")));
 }
 
 static void id_begins_anew(void **state)
