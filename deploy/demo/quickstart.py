@@ -43,7 +43,6 @@ def run(chain, count, once):
         % (len(rows), "all equal" if not wrong else "%d differ" % len(wrong)))
     say("report     %s/landfall report %s --config %s" % (chain.bin, name, chain.config()))
     say("API        http://127.0.0.1:%d/v1/campaigns/%s (with the API key above)" % (chain.ports.reports, name))
-    say("dashboard  http://127.0.0.1:%d/" % chain.ports.reports)
     say("mail in    127.0.0.1:%d   tracker http://127.0.0.1:%d" % (chain.ports.smtp, chain.ports.tracker))
     failed = bool(wrong or c.readers.wrong or not rows)
     if not once:
