@@ -294,6 +294,9 @@ static void pixels(struct scan *s, size_t body_end, size_t html_end, size_t tail
 		at = tail;
 		if (at == dec.len && at && dec.p[at - 1] == '\n')
 			at -= at > 1 && dec.p[at - 2] == '\r' ? 2 : 1;
+		/* At the end this is text; before a '<' it would begin a comment. */
+		if (slice_ends(slice_sub(dec, 0, at), SLICE("</")))
+			at -= 2;
 		if (!charset_ascii_at(s->part->charset, dec, at))
 			return;
 	}

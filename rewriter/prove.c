@@ -224,6 +224,9 @@ static const char *tags_wrong(struct arena *a, const struct part_copy *pc, slice
 		if (x->site->kind == SITE_PIXEL) {
 			size_t from = x->offset + grown;
 
+			/* The one way in which text before it could swallow it. */
+			if (slice_ends(slice_sub(in, 0, from), SLICE("</")))
+				return "pixel";
 			if (!token_at(in, from, HTML_START, from + x->bytes.len, &t) ||
 				!html_is(in, &t, SLICE("img")) ||
 				!html_attr_find(in, &t, SLICE("src"), &src) ||

@@ -68,7 +68,7 @@ static void walks(void **state)
 			SLICE("1.1 text/plain[x] 2 text/plain[y] ")},
 		{"epilogue of the inner one",
 			SLICE(MIXED "b\r\n\r\n--b\r\n" MIXED "c\r\n\r\n--c\r\n\r\nx\r\n--c--\r\n--c\r\nno "
-							     "part\r\n--b\r\n\r\ny\r\n--b--\r\n"),
+				    "part\r\n--b\r\n\r\ny\r\n--b--\r\n"),
 			SLICE("1.1 text/plain[x] 2 text/plain[y] ")},
 		{"header cut by a boundary",
 			SLICE(MIXED "b\r\n\r\n--b\r\nContent-Type: text/html\r\n--b\r\n\r\ny\r\n--b--\r\n"),

@@ -201,6 +201,8 @@ static void case_07_mso(void **state)
 			SLICE("<![if !mso]><a href=\"C(https://a.example/b)\">Go</a><![endif]>PIX")},
 		{"body end inside is none", SLICE("<p>x<!--[if mso]></body></html><![endif]-->y"),
 			SLICE("<p>x<!--[if mso]></body></html><![endif]-->yPIX")},
+		SAME("without quotes in a comment",
+			"<style>x</style><!--[if mso]><v:rect href=https://a.example/b><![endif]--><style>"),
 		{"opted out twin",
 			SLICE("<body><!--[if mso]><v:rect href=\"https://a.example/b\"><![endif]-->"
 			      "<a data-no-track href=\"https://a.example/b\">Go</a></body>"),
@@ -480,6 +482,11 @@ static void case_17_pixel_place(void **state)
 		SAME("white", " \r\n\t\r\n"),
 		{"ends inside of a tag", SLICE("<p>x</p><a title=\"y"), SLICE("<p>x</p>PIX<a title=\"y")},
 		{"ends inside of a comment", SLICE("<p>x</p><!-- y"), SLICE("<p>x</p>PIX<!-- y")},
+		{"ends inside of a comment, with a dash", SLICE("<p>x<!-- <i>y-"),
+			SLICE("<p>xPIX<!-- <i>y-")},
+		{"ends inside of a comment, with a tag", SLICE("<p>x<!--[if mso]><b>"),
+			SLICE("<p>xPIX<!--[if mso]><b>")},
+		{"ends with half a tag", SLICE("<p>x</"), SLICE("<p>xPIX</")},
 		SAME("ends inside of a style", "<p>x</p><style>y"),
 	};
 	static const struct row top[] = {
