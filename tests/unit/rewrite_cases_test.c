@@ -55,6 +55,10 @@ static slice body_of(slice in, struct buf *shown)
 	return buf_slice(shown);
 }
 
+#define SAME(name, text)                                                                                     \
+	{                                                                                                    \
+		name, SLICE(text), SLICE(text)                                                               \
+	}
 struct row {
 	const char *name;
 	slice in, want;
