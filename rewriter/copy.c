@@ -146,6 +146,19 @@ static void inner_edit(struct arena *a, struct part_copy *pc, const struct site 
 	count(pc, s);
 }
 
+/* How many bytes at the end of `before` must be written anew when something is
+ * taken out behind them: a blank that would become the last byte of its line, an
+ * "=" or "=A" that meant nothing and would now begin "=AB". */
+static size_t unsafe_before(slice before, bool line_ends)
+{
+	size_t n = before.len;
+	uint8_t last = before.p[n - 1];
+
+	if (last == '=' || (line_ends && (last == ' ' || last == '\t')))
+		return 1;
+	return n > 1 && before.p[n - 2] == '=' && ascii_alnum(last) ? 2 : 0;
+}
+
 /* Quoted-printable: no line longer than 76, and a line that was not touched
  * stays. The old bytes up to the line's end, or to the next site, must find room
  * behind what was written, or go to the next line. */
@@ -175,12 +188,15 @@ static void qp_edits(struct arena *a, struct copy *c, struct part_copy *pc)
 			rest = end - s->enc_to;
 			room = QP_MAX_LINE;
 		}
-		/* A blank may not become the last byte of its line. */
-		if (bytes.len == 0 && rest == 0 && room == QP_MAX_LINE && from > done &&
-			(m.p[from - 1] == ' ' || m.p[from - 1] == '\t')) {
-			from--;
-			w.column--;
-			qp_put_hex(&w, m.p[from]);
+		if (bytes.len == 0 && from > done) {
+			size_t n = unsafe_before(slice_sub(m, done, from), rest == 0 && room == QP_MAX_LINE);
+
+			from -= n;
+			w.column -= n;
+			if (n)
+				qp_put_hex(&w, m.p[from]);
+			if (n == 2)
+				qp_put(&w, slice_sub(m, from + 1, from + 2));
 		}
 		qp_put(&w, bytes);
 		if (w.column > 0 && w.column + rest > room && rest > 0)

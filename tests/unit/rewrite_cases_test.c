@@ -612,6 +612,9 @@ static void case_20_quoted_printable(void **state)
 		{"cut at the end of a line", SLICE("<a  data-no-track\r\nhref=3Dhttps://a.example/1>1</a>"),
 			SLICE("<a \r\nhref=https://a.example/1>1</a>"),
 			SLICE("<a=20\r\nhref=3Dhttps://a.example/1>1</a>")},
+		{"an equals sign before what is cut",
+			SLICE("<a x== data-no-track 3D=A data-no-track BC href=3Dx>1</a>\r\n"),
+			SLICE("<a x== 3D=A BC href=x>1</a>\r\n"), SLICE("<a x==3D 3D=3DA BC href")},
 		{"sloppy", SLICE("<a href=3dhttps://a.example/1>1</a> = =x=\t\r\n=3"),
 			SLICE("<a href=C(https://a.example/1)>1</a> = =x=3"), SLICE(" = =x=\t\r\n=3")},
 	};
