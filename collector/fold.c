@@ -609,12 +609,23 @@ static void size_batches(const struct fold *f, struct partition *p, const struct
 		p->entries = p->entries > f->cfg.batch / 2 ? f->cfg.batch : 2 * p->entries;
 }
 
+/* A busy partition may have what the others do not use. */
+static size_t cache_cap(const struct fold *f, const struct partition *p)
+{
+	size_t others = 0, share = CACHE_BYTES / f->cfg.partitions;
+
+	for (unsigned i = 0; i < f->cfg.partitions; i++)
+		if (&f->partitions[i] != p)
+			others += state_bytes(&f->partitions[i].state);
+	return others + share < CACHE_BYTES ? CACHE_BYTES - others : share;
+}
+
 static void settle(struct fold *f, struct partition *p, const struct batch *b)
 {
 	for (size_t i = 0; i < p->lane_count; i++)
 		if (p->lanes[i].next > p->lanes[i].cursor)
 			p->lanes[i].cursor = p->lanes[i].next;
-	state_committed(&p->state, CACHE_BYTES / f->cfg.partitions);
+	state_committed(&p->state, cache_cap(f, p));
 	size_batches(f, p, b);
 	metric_add(METRIC_fold_commits, 1);
 	metric_add(METRIC_events_folded, b->events - (int64_t)b->events_refused);

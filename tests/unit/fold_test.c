@@ -676,6 +676,32 @@ static void paused_owner(void **state)
 	fold_close(&usurper);
 }
 
+static void take_all(void)
+{
+	assert_true(fold_turn(usurper) > 0);
+}
+
+/* Two start at once; the second takes everything while the first one is taking
+ * its first partition. */
+static void race_for_leases(void **state)
+{
+	struct fold *a = start(10, 60000);
+	int64_t conflicts = metric_get(METRIC_fold_conflicts);
+
+	(void)state;
+	flush_all();
+	ship(0, frame_count);
+	usurper = start(10, 60000);
+	before_multi = take_all;
+	assert_int_equal(fold_turn(a), 0);
+	assert_null(before_multi);
+	assert_true(all_of(usurper) > 0);
+	assert_int_equal(metric_get(METRIC_fold_conflicts), conflicts); /* nothing was taken from anybody */
+	same_state("raced");
+	fold_close(&a);
+	fold_close(&usurper);
+}
+
 static void lease_is_kept(void **state)
 {
 	struct fold *f = start(10, 3000);
@@ -952,6 +978,7 @@ int main(void)
 		cmocka_unit_test(killed_anywhere),
 		cmocka_unit_test(one_owner),
 		cmocka_unit_test(paused_owner),
+		cmocka_unit_test(race_for_leases),
 		cmocka_unit_test(lease_is_kept),
 		cmocka_unit_test(strange_entries),
 		cmocka_unit_test(queue_ids),
