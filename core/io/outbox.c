@@ -355,7 +355,7 @@ static void *sync_main(void *arg)
 	struct outbox *o = arg;
 	void (*wake)(void *arg);
 	void *wake_arg;
-	uint64_t due = 0;
+	uint64_t due = clock_mono_ms() + o->sync_ms;
 	int rc = 0;
 
 	pthread_mutex_lock(&o->lock);
