@@ -1,5 +1,6 @@
 #include "collector/follow.h"
 
+#include "collector/unpack.h"
 #include "core/base/crc32c.h"
 #include "core/base/must.h"
 #include "core/base/refuse.h"
@@ -22,7 +23,8 @@ struct follow {
 	char *path; /* owned */
 	int fd;     /* -1: none open */
 	struct follow_place place;
-	struct stat st;          /* of fd, at the last look */
+	struct stat st; /* of fd, at the last look; of the packed file, if that is what is read */
+	bool packed;
 	uint8_t *chunk;          /* owned; FOLLOW_CHUNK bytes */
 	size_t got;              /* bytes of it that follow_read gave */
 	bool waiting;            /* it was said that the file is not there */
@@ -34,6 +36,7 @@ struct follow {
 struct file {
 	char path[PATH_MAX]; /* empty: it has no name any more, but is held open */
 	int held;            /* its descriptor in follow.ahead, or -1 */
+	bool packed;         /* by gzip */
 	struct stat st;
 	uint64_t from; /* follow_history: where to begin */
 };
@@ -142,44 +145,76 @@ static bool same_head(int fd, const struct follow_place *p)
 /* A descriptor of the caller's own, or -errno. */
 static int open_file(const struct file *one)
 {
-	int fd = one->held >= 0 ? fcntl(one->held, F_DUPFD_CLOEXEC, 0)
-				: open(one->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd;
 
+	if (one->packed)
+		return unpack_open(one->path);
+	fd = one->held >= 0 ? fcntl(one->held, F_DUPFD_CLOEXEC, 0)
+			    : open(one->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	return fd < 0 ? -errno : fd;
 }
 
 static bool file_has_head(const struct file *one, const struct follow_place *p)
 {
-	int fd = p->head_len ? open_file(one) : -1;
-	bool same = fd >= 0 && same_head(fd, p);
+	uint8_t head[FOLLOW_HEAD];
+	bool same;
+	int fd;
 
+	if (p->head_len == 0)
+		return false;
+	if (one->packed)
+		return unpack_head(one->path, head, p->head_len) == (ssize_t)p->head_len &&
+		       crc32c(slice_of(head, p->head_len)) == p->head_crc;
+	fd = open_file(one);
+	same = fd >= 0 && same_head(fd, p);
 	if (fd >= 0)
 		close(fd);
 	return same;
 }
 
-/* mail.log.1, mail.log-20261121, mail.log.20261121-173000: a rotated one. A
- * copy that somebody named mail.log.bak is not; a compressed one we cannot
- * read. */
-static bool is_rotated(const char *name, const char *base)
+/* mail.log.1, mail.log-20261121, mail.log.20261121-173000, each perhaps with
+ * .gz: a rotated one. A copy that somebody named mail.log.bak is not. */
+static bool is_rotated(const char *name, const char *base, bool *packed)
 {
-	size_t n = strlen(base), len = strlen(name);
+	slice rest = slice_from(slice_str(name), strlen(base));
 
-	if (strncmp(name, base, n) != 0 || (name[n] != '.' && name[n] != '-') ||
-		!ascii_digit((uint8_t)name[n + 1]))
-		return false;
-	return ascii_digit((uint8_t)name[len - 1]);
+	*packed = slice_ends(rest, SLICE(".gz"));
+	if (*packed)
+		rest = slice_sub(rest, 0, rest.len - 3);
+	return strncmp(name, base, strlen(base)) == 0 && rest.len >= 2 &&
+	       (rest.p[0] == '.' || rest.p[0] == '-') && ascii_digit(rest.p[1]) &&
+	       ascii_digit(rest.p[rest.len - 1]);
 }
 
+/* A packed file has the time of what was packed. */
 static int by_age(const void *a, const void *b)
 {
-	const struct stat *x = &((const struct file *)a)->st, *y = &((const struct file *)b)->st;
-	uint64_t mx = ns_of(x->st_mtim), my = ns_of(y->st_mtim), cx = ns_of(x->st_ctim),
-		 cy = ns_of(y->st_ctim);
+	const struct file *x = a, *y = b;
+	uint64_t mx = ns_of(x->st.st_mtim), my = ns_of(y->st.st_mtim);
+	uint64_t cx = ns_of(x->st.st_ctim), cy = ns_of(y->st.st_ctim);
 
 	if (mx != my)
 		return mx < my ? -1 : 1;
+	if (x->packed != y->packed)
+		return x->packed ? 1 : -1;
 	return cx < cy ? -1 : cx > cy;
+}
+
+/* gzip deletes what it packs when it is through with it. */
+static bool is_half_packed(const struct file *one)
+{
+	char plain[PATH_MAX];
+
+	if (!one->packed)
+		return false;
+	snprintf(plain, sizeof plain, "%.*s", (int)strlen(one->path) - 3, one->path);
+	return access(plain, F_OK) == 0;
+}
+
+/* May the file be as long as that? A packed one does not tell. */
+static bool may_reach(const struct file *one, const struct follow_place *p)
+{
+	return one->packed ? ns_of(one->st.st_mtim) >= p->mtime_ns : (uint64_t)one->st.st_size >= p->offset;
 }
 
 static struct file *add_file(struct files *all)
@@ -223,13 +258,15 @@ static struct files list_files(const struct follow *f)
 	open_dir = opendir(dir);
 	while (open_dir && all.count < MAX_FILES && (d = readdir(open_dir))) {
 		struct file *one;
+		bool packed = false;
 
-		if (strcmp(d->d_name, base) != 0 && !is_rotated(d->d_name, base))
+		if (strcmp(d->d_name, base) != 0 && !is_rotated(d->d_name, base, &packed))
 			continue;
 		one = add_file(&all);
+		one->packed = packed;
 		if (snprintf(one->path, sizeof one->path, "%s%s", dir, d->d_name) >= (int)sizeof one->path)
 			continue;
-		if (stat(one->path, &one->st) == 0 && S_ISREG(one->st.st_mode))
+		if (stat(one->path, &one->st) == 0 && S_ISREG(one->st.st_mode) && !is_half_packed(one))
 			all.count++;
 	}
 	if (open_dir)
@@ -252,7 +289,7 @@ static void let_go(struct follow *f, const struct file *now)
 	unsigned kept = 0;
 
 	for (unsigned k = 0; k < f->ahead_count; k++) {
-		struct file one;
+		struct file one = {.held = f->ahead[k]};
 
 		if (fstat(f->ahead[k], &one.st) != 0 || is_place(&one.st, &f->place) || by_age(&one, now) < 0)
 			close(f->ahead[k]);
@@ -266,17 +303,19 @@ static void let_go(struct follow *f, const struct file *now)
 static int switch_to(struct follow *f, const struct file *one, uint64_t offset)
 {
 	int fd = open_file(one);
-	struct file now;
+	struct file now = *one;
 
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &now.st) != 0 || !S_ISREG(now.st.st_mode)) {
+	if (!one->packed && (fstat(fd, &now.st) != 0 || !S_ISREG(now.st.st_mode))) {
 		close(fd);
 		return -EINVAL;
 	}
 	if (f->fd >= 0)
 		close(f->fd);
 	f->fd = fd;
+	f->packed = one->packed;
+	f->st = now.st;
 	f->place.dev = now.st.st_dev;
 	f->place.inode = now.st.st_ino;
 	f->place.offset = offset;
@@ -294,7 +333,7 @@ static int find_again(struct follow *f, const struct files *all)
 			const struct file *one = &all->file[i];
 			int rc;
 
-			if ((uint64_t)one->st.st_size < f->place.offset)
+			if (!may_reach(one, &f->place))
 				continue;
 			if (by_inode ? !is_place(&one->st, &f->place) : !f->place.head_len)
 				continue;
@@ -340,7 +379,7 @@ static int find_first(struct follow *f)
  * that has the name now. false: none with anything in it. */
 static bool find_next(struct follow *f, struct file *next)
 {
-	struct file ours = {.st = f->st};
+	struct file ours = {.st = f->st, .packed = f->packed};
 	struct files all = list_files(f);
 	bool found = false;
 
@@ -349,7 +388,9 @@ static bool find_next(struct follow *f, struct file *next)
 
 		if (one->st.st_size == 0 || is_place(&one->st, &f->place) || by_age(one, &ours) <= 0)
 			continue;
-		/* The copy that copytruncate made of what was read already. */
+		if (one->packed && ns_of(one->st.st_mtim) == ns_of(ours.st.st_mtim))
+			continue;
+		/* What copytruncate copied, or a rotator packed, of what was read already. */
 		if (file_has_head(one, &f->place))
 			continue;
 		*next = *one;
@@ -376,8 +417,7 @@ static int after_truncation(struct follow *f)
 	for (size_t i = 0; i < all.count && rc == 0; i++) {
 		const struct file *one = &all.file[i];
 
-		if (is_place(&one->st, &was) || (uint64_t)one->st.st_size < was.offset ||
-			!file_has_head(one, &was))
+		if (is_place(&one->st, &was) || !may_reach(one, &was) || !file_has_head(one, &was))
 			continue;
 		rc = switch_to(f, one, was.offset);
 		rc = rc < 0 ? rc : 1;
@@ -409,9 +449,9 @@ static int64_t look(struct follow *f)
 	ssize_t n;
 	int rc;
 
-	if (fstat(f->fd, &f->st) != 0)
+	if (!f->packed && fstat(f->fd, &f->st) != 0)
 		return -errno;
-	if ((uint64_t)f->st.st_size < f->place.offset || !same_head(f->fd, &f->place)) {
+	if (!f->packed && ((uint64_t)f->st.st_size < f->place.offset || !same_head(f->fd, &f->place))) {
 		rc = after_truncation(f);
 		return rc < 0 ? rc : -EAGAIN;
 	}
@@ -539,7 +579,7 @@ void follow_history(struct follow *f, void (*line)(void *arg, slice line), void 
 	left -= f->place.offset - from;
 	/* Back through the older ones while there is room, then forward. */
 	first = me;
-	while (me < all.count && first > 0 && left > 0) {
+	while (me < all.count && first > 0 && left > 0 && !all.file[first - 1].packed) {
 		uint64_t size = (uint64_t)all.file[--first].st.st_size;
 
 		all.file[first].from = size > left ? size - left : 0;

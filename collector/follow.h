@@ -3,8 +3,8 @@
  * A file is known by device, inode and a checksum of its first bytes, not by
  * its name: it is read to its end under whatever name it has by then, and the
  * next one begins only when that has something in it. Rotation by renaming, by
- * copying and truncating, and any number of rotations while nobody looked are
- * stepped through in order. What surprises: a last line without its newline
+ * copying and truncating, and any number of rotations while nobody looked, also
+ * with gzip, are stepped through in order. What surprises: a last line without its newline
  * stays unread until the newline comes, or until the file is a finished one.
  */
 #ifndef LF_COLLECTOR_FOLLOW_H

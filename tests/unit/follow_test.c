@@ -212,6 +212,74 @@ static void deleted_while_waiting(void **state)
 	follow_close(&f);
 }
 
+static void gzip(const char *suffix)
+{
+	char command[400];
+
+	snprintf(command, sizeof command, "gzip %s%s", path, suffix);
+	assert_int_equal(system(command), 0);
+}
+
+/* Rotated and compressed while nobody looked, also the one that was being read;
+ * then stopped in the middle of a compressed one. */
+static void compressed(void **state)
+{
+	struct follow *f = follow_open(path, NULL);
+	slice lines;
+
+	(void)state;
+	put("one\n");
+	expect(f, "one\n");
+	put("two\n");
+	rotate(".20261121-101010");
+	put("three\nfour\n");
+	rotate(".20261122-101010");
+	put("five\n");
+	restart(&f);
+	gzip(".20261121-101010");
+	gzip(".20261122-101010");
+	assert_int_equal(follow_read(f, &lines), 4);
+	test_slices_equal("rest of the first", lines, SLICE("two\n"));
+	follow_take(f, 4);
+	assert_int_equal(follow_read(f, &lines), 11);
+	follow_take(f, 6);
+	restart(&f);
+	expect(f, "four\nfive\n");
+	restart(&f);
+	put("six\n");
+	expect(f, "six\n");
+	/* The one that is read is compressed, and not read again. */
+	rotate(".20261123-101010");
+	gzip(".20261123-101010");
+	put("seven\n");
+	expect(f, "seven\n");
+	follow_close(&f);
+}
+
+/* A damaged one is read up to the damage. */
+static void damaged_archive(void **state)
+{
+	struct follow *f = follow_open(path, NULL);
+	char name[128];
+	struct stat st;
+
+	(void)state;
+	put("one\n");
+	expect(f, "one\n");
+	rotate(".1");
+	put("two\n");
+	rotate(".2");
+	put("three\n");
+	restart(&f);
+	gzip(".2");
+	snprintf(name, sizeof name, "%s.2.gz", path);
+	assert_int_equal(stat(name, &st), 0);
+	assert_int_equal(truncate(name, st.st_size - 6), 0);
+	assert_int_equal(utimensat(AT_FDCWD, name, (struct timespec[]){st.st_atim, st.st_mtim}, 0), 0);
+	expect(f, "two\nthree\n");
+	follow_close(&f);
+}
+
 /* Not everything beside the log is a part of it. */
 static void others_beside(void **state)
 {
@@ -222,7 +290,7 @@ static void others_beside(void **state)
 	put("one\n");
 	expect(f, "one\n");
 	for (int i = 0; i < 4; i++) {
-		static const char *const names[] = {".bak", "ger.1", ".1.gz", "-old"};
+		static const char *const names[] = {".bak", "ger.1", ".1.xz", "-old.gz"};
 
 		snprintf(name, sizeof name, "%s%s", path, names[i]);
 		put_at(name, "no\n");
@@ -429,6 +497,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(renamed, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(many_renamed, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(deleted_while_waiting, make_dir, drop_dir),
+		cmocka_unit_test_setup_teardown(compressed, make_dir, drop_dir),
+		cmocka_unit_test_setup_teardown(damaged_archive, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(others_beside, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(truncated, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(truncated_while_away, make_dir, drop_dir),
