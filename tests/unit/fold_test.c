@@ -574,7 +574,7 @@ static void killed_anywhere(void **state)
 		total = sent;
 		fold_close(&f);
 	}
-	step = total / (getenv("LANDFALL_LONG") ? 5000 : 120) + 1;
+	step = total / (getenv("LANDFALL_LONG") ? 1200 : 120) + 1;
 	for (long b = 0; b < total; b += step + (long)draw(13)) {
 		struct fold *f;
 		int status;
