@@ -167,10 +167,12 @@ static bool our_pixel(struct scan *s, const struct html_token *t)
 	slice url = s->p->policy.track_url, src;
 	struct html_attr a;
 
-	if (!html_attr_find(s->in, t, SLICE("src"), &a))
+	/* Most images are not even like it. */
+	if (slice_find(slice_sub(s->in, t->from, t->to), url, 0) == SLICE_NPOS ||
+		!html_attr_find(s->in, t, SLICE("src"), &a))
 		return false;
 	src = slice_trim(html_slice(s->in, a.value));
-	return slice_istarts(src, url) && slice_starts(slice_from(src, url.len), SLICE("/o/"));
+	return slice_starts(src, url) && slice_starts(slice_from(src, url.len), SLICE("/o/"));
 }
 
 static void start_tag(struct scan *s, const struct html_token *t)
@@ -218,6 +220,16 @@ static bool cut_off(slice in, const struct html_token *t)
 	}
 }
 
+/* "href" in any case. */
+static bool mentions_href(slice s)
+{
+	for (int upper = 0; upper < 2; upper++)
+		for (size_t at = 0; (at = slice_chr(s, upper ? 'F' : 'f', at)) != SLICE_NPOS; at++)
+			if (at >= 3 && slice_ieq(slice_sub(s, at - 3, at), SLICE("hre")))
+				return true;
+	return false;
+}
+
 /* The markup that Outlook reads in <!--[if mso]> ... <![endif]-->. */
 static void conditional(struct scan *s, const struct html_token *t)
 {
@@ -232,6 +244,8 @@ static void conditional(struct scan *s, const struct html_token *t)
 		return;
 	open = slice_find(data, SLICE("]>"), 0);
 	if (open == SLICE_NPOS)
+		return;
+	if (!mentions_href(data))
 		return;
 	close = slice_rchr(data, '<');
 	inside.to = t->data.from + (close == SLICE_NPOS ? data.len : close);

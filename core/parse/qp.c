@@ -160,6 +160,9 @@ void qp_put_hex(struct qp_writer *w, uint8_t c)
 	w->column += 3;
 }
 
+/* Bytes that stand for themselves anywhere. */
+static const bool plain[256] = {['!' ... '<'] = true, ['>' ... '~'] = true};
+
 void qp_put(struct qp_writer *w, slice bytes)
 {
 	size_t i = 0;
@@ -167,8 +170,7 @@ void qp_put(struct qp_writer *w, slice bytes)
 	while (i < bytes.len) {
 		size_t from = i, room = w->column < QP_MAX_LINE - 1 ? QP_MAX_LINE - 1 - w->column : 0;
 
-		while (i < bytes.len && i - from < room && bytes.p[i] > ' ' && bytes.p[i] < 0x7f &&
-			bytes.p[i] != '=')
+		while (i < bytes.len && i - from < room && plain[bytes.p[i]])
 			i++;
 		buf_put(w->out, slice_sub(bytes, from, i));
 		w->column += i - from;
