@@ -198,6 +198,15 @@ static void qp_edits(struct arena *a, struct copy *c, struct part_copy *pc)
 			if (n == 2)
 				qp_put(&w, slice_sub(m, from + 1, from + 2));
 		}
+		/* A full line has no room for the '=' of a soft break: its last byte moves. */
+		if (bytes.len && w.column >= QP_MAX_LINE && from > done) {
+			size_t n = from - done >= 3 && m.p[from - 3] == '=' ? 3 : 1;
+
+			from -= n;
+			qp_break(&w);
+			buf_put(&b, slice_sub(m, from, from + n));
+			w.column = n;
+		}
 		qp_put(&w, bytes);
 		if (w.column > 0 && w.column + rest > room && rest > 0)
 			qp_break(&w);

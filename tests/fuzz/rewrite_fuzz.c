@@ -54,9 +54,6 @@ static void limits_hold(const struct mime_part *was, slice in, const struct mime
 		       : was->cte == MIME_BASE64 ? MIMEB64_MAX_LINE
 						 : MESSAGE_MAX_LINE;
 
-	/* The '=' of a soft break behind old bytes that were too many already. */
-	if (was->cte == MIME_QP && before > limit)
-		before++;
 	check(after <= (before > limit ? before : limit));
 }
 
