@@ -249,7 +249,7 @@ class Chain:
         return check.Expected(c.result, check.lines(self.sink_dir + "/ledger.jsonl"),
                               check.lines(self.dir + "/readers-%s.jsonl" % c.run), c.run)
 
-    def settle(self, c, limit=90):
+    def settle(self, c, limit=150):
         """Read what comes until the MTA has nothing left to deliver."""
         def settled():
             c.readers.read_new()

@@ -88,6 +88,7 @@ class PrivatePostfix:
     def __init__(self, dir):
         self.dir = os.path.abspath(dir)
         self.log = self.dir + "/log/mail.log"
+        self.rotated = 0.0
 
     def make(self, port, hop):
         if os.geteuid() != 0:
@@ -145,6 +146,11 @@ class PrivatePostfix:
 
     def rotate(self):
         """As a nightly job would: the log is moved away and compressed."""
+        # The new name is the second, and a second reload while the queue manager is
+        # still starting makes Postfix pause it for a minute.
+        while time.monotonic() - self.rotated < 3:
+            time.sleep(0.05)
+        self.rotated = time.monotonic()
         done = self._postfix("logrotate")
         if done.returncode != 0:
             raise Trouble("postfix logrotate: " + done.stderr.strip())

@@ -160,10 +160,10 @@ def test_log_rotation(bench):
     """the MTA's log is rotated while mail is on its way"""
     chain = open_chain(bench)
     chain.start()
-    c = chain.begin("rotated", 60, pace=0.1)
+    c = chain.begin("rotated", 80, pace=0.4)
     sender = threading.Thread(target=c.send)
     sender.start()
-    for part in (15, 30, 45):
+    for part in (15, 40, 65):
         until("%d messages sent" % part, 60, lambda: c.done >= part)
         chain.mta.rotate()
     sender.join()
@@ -325,12 +325,15 @@ def test_kills(bench):
 
 
 def test_restart(bench):
-    """all is stopped between sending and reading, and again before the report"""
+    """all is stopped between sending and reading, and again before the report; the log is rotated meanwhile"""
     chain = open_chain(bench)
     chain.start()
     c = chain.begin("restart", 40)
     c.send()
     assert chain.up.stop() == 0, chain.up.lines
+    chain.mta.rotate()
+    until("a delivery into the new log", 30, lambda: os.path.exists(chain.mta.log) and os.path.getsize(chain.mta.log))
+    chain.mta.rotate()
     chain.up.start()
     chain.settle(c)
     assert chain.up.stop() == 0, chain.up.lines
