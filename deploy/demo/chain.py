@@ -254,7 +254,13 @@ class Chain:
         def settled():
             c.readers.read_new()
             return not self.mta.queue() and not c.readers.waiting()
-        until("an empty queue of the MTA", limit, settled)
+        try:
+            until("an empty queue of the MTA", limit, settled)
+        except Trouble as t:
+            with open(self.mta.log, errors="replace") as f:
+                log = "".join(f.readlines()[-12:])
+            raise Trouble("%s; %d copies wait for their readers, in the queue: %s\n%s"
+                          % (t, len(c.readers.waiting()), self.mta.queue()[:3], log))
 
     def compare(self, c, limit=60):
         """Wait until the report says what the ledgers say. (rows, wrong)"""
