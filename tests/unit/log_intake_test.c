@@ -266,6 +266,9 @@ static void killed_at_a_write(void **state)
 	unsigned deaths = 0;
 
 	(void)state;
+#ifdef __SANITIZE_THREAD__
+	skip(); /* it cannot fork once there were threads */
+#endif
 	buf_init(&text, 1 << 20);
 	put(SLICE_NONE);
 	for (int i = 0; i < ROUNDS * WRITES * 3; i++) {
@@ -311,6 +314,9 @@ static void killed(void **state)
 	unsigned rotations = 0;
 
 	(void)state;
+#ifdef __SANITIZE_THREAD__
+	skip(); /* it cannot fork once there were threads */
+#endif
 	buf_init(&text, 1 << 24);
 	srandom(7);
 	/* From its first start on. */
