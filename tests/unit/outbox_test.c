@@ -1005,6 +1005,10 @@ static void fake_stop(struct fake *f)
 	shutdown(f->fd, SHUT_RDWR);
 	pthread_join(f->thread, NULL);
 	close(f->fd);
+}
+
+static void fake_free(struct fake *f)
+{
 	buf_free(&f->entries);
 	test_remove(f->dir);
 }
@@ -1076,9 +1080,10 @@ static void scripted_round(const char *command, const char *const *answers, size
 		if (atomic_load(&f[i].times) > 0)
 			fail_msg("%s was never asked", command);
 		outbox_close(&b[i].out, 1000);
+		fake_stop(&f[i]);
 		fake_check(&f[i], b[i].next, command, answers[i]);
 		bed_free(&b[i]);
-		fake_stop(&f[i]);
+		fake_free(&f[i]);
 	}
 	free(b);
 	free(f);
@@ -1146,9 +1151,10 @@ static void test_no_spin(void **state)
 		atomic_store(&f.times, 0);
 		account_is(&b, b.next, b.next, 0);
 		outbox_close(&b.out, 1000);
+		fake_stop(&f);
 		fake_check(&f, b.next, rows[i].command, rows[i].answer);
 		bed_free(&b);
-		fake_stop(&f);
+		fake_free(&f);
 	}
 }
 
