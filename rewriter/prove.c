@@ -317,6 +317,9 @@ static int prove(struct arena *a, const struct copy *c, const struct identity *i
 		const struct mime_part *m = p->parts[i]->part;
 		size_t from, to;
 
+		/* All its links found no room on their lines. */
+		if (c->parts[i].inner.count == 0)
+			continue;
 		for (; next < c->edits.count && c->edits.list[next].part != p->parts[i]; next++)
 			grown += c->edits.list[next].bytes.len - c->edits.list[next].length;
 		from = m->body + grown;

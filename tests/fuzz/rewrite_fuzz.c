@@ -38,7 +38,7 @@ static size_t longest(slice s)
 	while (from < s.len) {
 		size_t lf = slice_chr(s, '\n', from), end = lf == SLICE_NPOS ? s.len : lf;
 
-		if (end > from && s.p[end - 1] == '\r')
+		if (lf != SLICE_NPOS && end > from && s.p[end - 1] == '\r')
 			end--;
 		most = end - from > most ? end - from : most;
 		from = lf == SLICE_NPOS ? s.len : lf + 1;

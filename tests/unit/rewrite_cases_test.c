@@ -930,7 +930,7 @@ static void case_25_transport(void **state)
 		assert_int_equal(
 			slice_find(out, SLICE("<a\r\nhref=\"https://t.example/c/"), 0) != SLICE_NPOS, quoted);
 	}
-	/* The same in text has no place to fold. */
+	/* The same in text has no place to fold; the part behind it does not mind. */
 	buf_clear(&in);
 	for (int k = 0; k < 900; k++)
 		buf_byte(&in, 'x');
@@ -938,6 +938,14 @@ static void case_25_transport(void **state)
 	out = rewriting_run(&r, message(TEXT, buf_slice(&in)));
 	assert_true(slice_ends(out, buf_slice(&in)));
 	assert_int_equal(r.rendering.left, 1);
+	buf_clear(&first);
+	buf_str(&first, "--b\r\n\r\n");
+	buf_put(&first, buf_slice(&in));
+	buf_str(&first,
+		"--b\r\nContent-Type: text/html\r\n\r\n<a href=https://a.example/y>y</a>\r\n--b--\r\n");
+	rewriting_run(&r, message("Content-Type: multipart/mixed; boundary=b", buf_slice(&first)));
+	assert_null(r.rendering.broken);
+	assert_int_equal(r.rendering.links, 1);
 	{
 		static const struct row rows[] = {
 			SAME("unclosed quote", "<a href=\"https://a.example/x>text"),
