@@ -199,7 +199,7 @@ static void qp_edits(struct arena *a, struct copy *c, struct part_copy *pc)
 				qp_put(&w, slice_sub(m, from + 1, from + 2));
 		}
 		/* A full line has no room for the '=' of a soft break: its last byte moves. */
-		if (bytes.len && w.column >= QP_MAX_LINE && from > done) {
+		if ((bytes.len || w.column + rest > room) && w.column >= QP_MAX_LINE && from > done) {
 			size_t n = from - done >= 3 && m.p[from - 3] == '=' ? 3 : 1;
 
 			from -= n;
@@ -308,6 +308,18 @@ static void plain_edits(struct arena *a, struct copy *c, struct part_copy *pc)
 			rest = l.end - s->to;
 		}
 		column = l.column + (s->from - l.done);
+		/* What is cut out may have held a line end; another blank of the tag will do. */
+		if (bytes.len == 0 && s->to > l.end && !passes(&l, column + rest)) {
+			edit_put(a, &pc->inner,
+				(struct edit){.offset = s->from,
+					.length = s->to - s->from,
+					.bytes = part->line_end,
+					.site = s,
+					.fold = true});
+			l.done = s->to;
+			l.column = 0;
+			continue;
+		}
 		if (column + bytes.len + rest > MESSAGE_MAX_LINE && bytes.len) {
 			size_t before = s->fold_before, after = s->fold_after;
 			bool can = s->kind == SITE_LINK && before != SITE_NO_FOLD && before >= l.done;

@@ -63,11 +63,6 @@ static bool marks_unsubscribe(slice in, const struct html_attr *a)
 	       (slice_ieq(name, SLICE("rel")) && slice_ieq(value, SLICE("unsubscribe")));
 }
 
-static bool blank(slice in, size_t i)
-{
-	return i < in.len && ascii_space(in.p[i]);
-}
-
 /* A site within the tag that is being read. */
 static struct site *site_in_tag(struct scan *s, enum site_kind kind, size_t from, size_t to)
 {
@@ -90,8 +85,9 @@ static void cut_attr(struct scan *s, const struct html_attr *a)
 	if (s->comment && (after == '-' || after == '>'))
 		return;
 
-	/* The blank stays where it parts two others: <a data-no-track="1"href=x> */
-	if (from > 0 && blank(s->in, from - 1) && (ascii_space(after) || after == '/' || after == '>'))
+	/* A line end stays, and the blank where it parts two others: <a data-no-track="1"href=x> */
+	if (from > 0 && (s->in.p[from - 1] == ' ' || s->in.p[from - 1] == '\t') &&
+		(ascii_space(after) || after == '/' || after == '>'))
 		from--;
 	site_in_tag(s, SITE_CUT, from, a->to);
 }

@@ -2,33 +2,9 @@
 
 #include <string.h>
 
-slice slice_of(const void *p, size_t len)
-{
-	return (slice){p, len};
-}
-
 slice slice_str(const char *s)
 {
 	return (slice){(const uint8_t *)s, s ? strlen(s) : 0};
-}
-
-slice slice_sub(slice s, size_t from, size_t to)
-{
-	if (to > s.len)
-		to = s.len;
-	if (from >= to)
-		return (slice){s.p ? s.p + (from < s.len ? from : s.len) : NULL, 0};
-	return (slice){s.p + from, to - from};
-}
-
-slice slice_from(slice s, size_t from)
-{
-	return slice_sub(s, from, s.len);
-}
-
-bool slice_eq(slice a, slice b)
-{
-	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
 }
 
 bool slice_ieq(slice a, slice b)
@@ -39,11 +15,6 @@ bool slice_ieq(slice a, slice b)
 		if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
 			return false;
 	return true;
-}
-
-bool slice_starts(slice s, slice prefix)
-{
-	return s.len >= prefix.len && slice_eq(slice_sub(s, 0, prefix.len), prefix);
 }
 
 bool slice_istarts(slice s, slice prefix)
@@ -59,16 +30,6 @@ bool slice_ends(slice s, slice suffix)
 bool slice_iends(slice s, slice suffix)
 {
 	return s.len >= suffix.len && slice_ieq(slice_from(s, s.len - suffix.len), suffix);
-}
-
-size_t slice_chr(slice s, uint8_t c, size_t from)
-{
-	const uint8_t *hit;
-
-	if (from >= s.len)
-		return SLICE_NPOS;
-	hit = memchr(s.p + from, c, s.len - from);
-	return hit ? (size_t)(hit - s.p) : SLICE_NPOS;
 }
 
 size_t slice_find(slice s, slice needle, size_t from)

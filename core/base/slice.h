@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef struct slice {
 	const uint8_t *p;
@@ -26,27 +27,54 @@ typedef struct slice {
 /* Not found, for the functions that return an offset. */
 #define SLICE_NPOS ((size_t)-1)
 
-slice slice_of(const void *p, size_t len);
+static inline slice slice_of(const void *p, size_t len)
+{
+	return (slice){p, len};
+}
 
 /* The bytes of a NUL-terminated string; NULL gives the empty slice. */
 slice slice_str(const char *s);
 
 /* Bytes [from, to), both clamped to the slice; empty if from >= to. */
-slice slice_sub(slice s, size_t from, size_t to);
+static inline slice slice_sub(slice s, size_t from, size_t to)
+{
+	if (to > s.len)
+		to = s.len;
+	if (from >= to)
+		return (slice){s.p ? s.p + (from < s.len ? from : s.len) : NULL, 0};
+	return (slice){s.p + from, to - from};
+}
 
 /* From an offset to the end, clamped. */
-slice slice_from(slice s, size_t from);
+static inline slice slice_from(slice s, size_t from)
+{
+	return slice_sub(s, from, s.len);
+}
 
-bool slice_eq(slice a, slice b);
+static inline bool slice_eq(slice a, slice b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
 /* ASCII case-insensitive. */
 bool slice_ieq(slice a, slice b);
-bool slice_starts(slice s, slice prefix);
+static inline bool slice_starts(slice s, slice prefix)
+{
+	return s.len >= prefix.len && slice_eq(slice_sub(s, 0, prefix.len), prefix);
+}
 bool slice_istarts(slice s, slice prefix);
 bool slice_ends(slice s, slice suffix);
 bool slice_iends(slice s, slice suffix);
 
 /* Offset of the first match at or after from, or SLICE_NPOS. */
-size_t slice_chr(slice s, uint8_t c, size_t from);
+static inline size_t slice_chr(slice s, uint8_t c, size_t from)
+{
+	const uint8_t *hit;
+
+	if (from >= s.len)
+		return SLICE_NPOS;
+	hit = memchr(s.p + from, c, s.len - from);
+	return hit ? (size_t)(hit - s.p) : SLICE_NPOS;
+}
 size_t slice_find(slice s, slice needle, size_t from);
 size_t slice_ifind(slice s, slice needle, size_t from);
 /* Offset of the last byte c, or SLICE_NPOS. */

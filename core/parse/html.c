@@ -438,11 +438,29 @@ static void markup(struct html_iter *it, struct html_token *t)
 	}
 }
 
+/* Field by field: clearing all at once is a string instruction, which costs more
+ * than the whole rest of a short token. */
+static void token_start(struct html_token *t, enum html_state state, size_t from)
+{
+	const struct html_span none = {0, 0};
+
+	t->kind = HTML_TEXT;
+	t->state = state;
+	t->from = from;
+	t->to = 0;
+	t->name = none;
+	t->data = none;
+	t->self_closing = false;
+	t->has_name = t->has_public = t->has_system = t->quirks = false;
+	t->public_id = none;
+	t->system_id = none;
+}
+
 int html_next(struct html_iter *it, struct html_token *t)
 {
 	if (it->pos >= it->in.len)
 		return 0;
-	*t = (struct html_token){.state = it->state, .from = it->pos};
+	token_start(t, it->state, it->pos);
 	if (it->state == HTML_CDATA) {
 		cdata(it, t, it->pos);
 	} else {

@@ -609,6 +609,8 @@ static void case_20_quoted_printable(void **state)
 		{"LF only", SLICE("<a href=3Dhttps://a.example/1>1</a>=\n and=20\nso on\n"),
 			SLICE("<a href=C(https://a.example/1)>1</a> and \nso on\n"),
 			SLICE("=\n and=20\nso on\n")},
+		{"a line end before what is cut", SLICE("<a\r\ndata-no-track href=3Dx>1</a>\r\n"),
+			SLICE("<a\r\n href=x>1</a>\r\n"), SLICE("<a\r\n href")},
 		{"cut at the end of a line", SLICE("<a  data-no-track\r\nhref=3Dhttps://a.example/1>1</a>"),
 			SLICE("<a \r\nhref=https://a.example/1>1</a>"),
 			SLICE("<a=20\r\nhref=3Dhttps://a.example/1>1</a>")},
