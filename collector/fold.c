@@ -17,7 +17,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define GROUP 16                      /* partitions asked in one round trip */
+#define GROUP 16 /* partitions asked in one round trip */
+#define FIRST_ENTRIES 64
 #define BATCH_BYTES (1u << 20)        /* a batch of a partition is sized towards this */
 #define CACHE_BYTES (64u << 20)       /* pages in memory, all partitions together */
 #define QUEUE_SECONDS SLICE("432000") /* five days: as long as a queue keeps a message */
@@ -57,6 +58,11 @@ struct batch {
 	size_t frames_refused, events_refused;
 };
 
+static unsigned first_entries(const struct fold_config *cfg)
+{
+	return cfg->batch < FIRST_ENTRIES ? cfg->batch : FIRST_ENTRIES;
+}
+
 int fold_open(struct fold **out, const struct fold_config *cfg)
 {
 	struct fold *f;
@@ -69,8 +75,7 @@ int fold_open(struct fold **out, const struct fold_config *cfg)
 	f->partitions = must_zalloc(cfg->partitions * sizeof *f->partitions);
 	buf_init(&f->why, 512);
 	for (unsigned i = 0; i < cfg->partitions; i++) {
-		f->partitions[i] =
-			(struct partition){.number = i, .entries = cfg->batch < 64 ? cfg->batch : 64};
+		f->partitions[i] = (struct partition){.number = i, .entries = first_entries(cfg)};
 		state_init(&f->partitions[i].state);
 	}
 	*out = f;
@@ -97,8 +102,11 @@ static void lose(struct partition *p)
 static void disconnect(struct fold *f)
 {
 	rds_close(&f->r);
-	for (unsigned i = 0; i < f->cfg.partitions; i++)
+	for (unsigned i = 0; i < f->cfg.partitions; i++) {
 		cool(&f->partitions[i]);
+		/* If it was the size of an answer that broke the connection, the next one is small. */
+		f->partitions[i].entries = first_entries(&f->cfg);
+	}
 }
 
 static struct rkey fence_of(const struct partition *p)
