@@ -64,7 +64,7 @@ static void prepare(const struct est_calibration *cal, const struct est_grid *g,
 
 		reads = est_logistic(est_logit(reads) + shared->appeal) * m->opens_share;
 		/* Mail to keen readers is placed better than mail to the others. */
-		prior = shifted(m->rate, post->sorting * (1.2 * est_calibrate_place(reads) - .4), .003);
+		prior = shifted(m->rate, post->sorting * (1.8 * est_calibrate_place(reads) - .6), .003);
 		out->silent[b] = given(prior, 1. - reads, 1. - SPAM_SHOWS * reads);
 	}
 	for (size_t b = 0; b < EST_PANEL_BINS; b++) {

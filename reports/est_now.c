@@ -22,6 +22,16 @@
 #define SEED_FAR .25
 #define SEED_FAR_SD 1.2
 
+/* Refusals and deferrals scatter widely from campaign to campaign (log). Only in
+ * some troubles do they grow with the mail that is filtered, by so much at most. */
+#define REFUSAL_SD .8
+#define REFUSAL_TELLS .5
+#define REFUSAL_GROWTH 5.
+#define REFUSAL_PAST_LEAST 1.
+/* What of the likelihood says nothing: with it, a hint never weighs more than three
+ * to one. */
+#define REFUSAL_FLOOR .3
+
 /* The panel's group that is compared with its own past. */
 struct panel {
 	double mail, shown, expected;
@@ -142,6 +152,42 @@ static void add_seeds(
 	}
 }
 
+static double refused(const struct est_mail *m)
+{
+	return m->deferred + m->blocked;
+}
+
+static void add_refusals(const struct est_grid *g, const struct est_input *in, const struct est_provider *p,
+	struct est_now *out)
+{
+	const struct est_mail *now = &p->mail[in->campaigns - 1];
+	double past = (double)(in->campaigns - 1), sent = 0., seen = 0., change, variance;
+	double like[EST_LEVELS][EST_RATES];
+
+	for (size_t h = 0; h + 1 < in->campaigns; h++) {
+		sent += p->mail[h].sent;
+		seen += refused(&p->mail[h]);
+	}
+	if (sent < 1. || now->sent < 1. || seen < REFUSAL_PAST_LEAST)
+		return;
+	change = log((refused(now) + .5) / now->sent) - log((seen + .5) / sent);
+	variance = REFUSAL_SD * REFUSAL_SD * (1. + 1. / past) + 1. / (refused(now) + .5) + 1. / (seen + .5);
+	for (size_t l = 0; l < EST_LEVELS; l++)
+		for (size_t r = 0; r < EST_RATES; r++) {
+			double growth = log((1. + REFUSAL_GROWTH * (1. - g->rate[r])) /
+					    (1. + REFUSAL_GROWTH * (1. - g->level[l])));
+
+			like[l][r] =
+				REFUSAL_TELLS * exp(-.5 * (change - growth) * (change - growth) / variance) +
+				(1. - REFUSAL_TELLS) * exp(-.5 * change * change / variance);
+		}
+	for (size_t f = 0; f < EST_LEAKS; f++)
+		for (size_t w = 0; w < EST_SORTINGS; w++)
+			for (size_t l = 0; l < EST_LEVELS; l++)
+				for (size_t r = 0; r < EST_RATES; r++)
+					out->place[f][w][l][r] += log(REFUSAL_FLOOR + like[l][r]);
+}
+
 void est_now_of(struct arena *a, const struct est_grid *g, const struct est_input *in,
 	const struct est_provider *p, const struct est_stats *s, const struct est_calibration *cal,
 	double share, const struct est_without *without, struct est_now *out)
@@ -164,5 +210,7 @@ void est_now_of(struct arena *a, const struct est_grid *g, const struct est_inpu
 		add_panel(g, &panel, cal->panel_mail >= PANEL_PAST_LEAST, kernel, out);
 	if (!without->seeds && (past.mail > 0. || now.mail > 0.))
 		add_seeds(g, past, now, out);
+	if (!without->blocks && p->mail)
+		add_refusals(g, in, p, out);
 	est_exp_scaled(first, cells);
 }
