@@ -36,8 +36,8 @@ static const struct {
 
 static const unsigned sorting_step[EST_SORTINGS] = {0, 4, 8, 12};
 static const double sorting_prior[EST_SORTINGS] = {.40, .30, .20, .10};
-static const double leak[EST_LEAKS] = {0., .25, .85};
-static const double leak_prior[EST_LEAKS] = {.86, .07, .07};
+static const double leak[EST_LEAKS] = {0., .2, .5, .85};
+static const double leak_prior[EST_LEAKS] = {.82, .06, .06, .06};
 
 double est_grid_usual_level(slice provider)
 {

@@ -27,7 +27,7 @@
 #define EST_APPEALS 37 /* of the campaign, compared with the past: logit of reading */
 #define EST_DEVICES 9  /* how reliably a live device in an inbox prefetches */
 #define EST_REPEATS 11 /* log of how often somebody who opened opens the next */
-#define EST_LEAKS 3    /* share of prefetches that come out of spam folders */
+#define EST_LEAKS 4    /* share of prefetches that come out of spam folders */
 #define EST_LINKS 2    /* how appeal acts on reading: on the logit, or as a factor */
 #define EST_TROUBLES 2 /* the sender is filtered everywhere: no, yes */
 

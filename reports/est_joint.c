@@ -3,10 +3,19 @@
 #include "reports/est_math.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Opens alone hardly tell "dull" from "filtered everywhere": what of their word on
  * that is kept. */
 #define TROUBLE_KEPT .2
+
+/* Recipients of whom nothing is ever seen may fare otherwise than those who show
+ * something, at all providers alike; no evidence tells. In steps of the rate. */
+static const struct {
+	int steps;
+	double probability;
+} unseen[] = {{-3, .07}, {0, .88}, {3, .05}};
+#define UNSEEN (sizeof unseen / sizeof *unseen)
 
 #define INNER (EST_DEVICES * EST_REPEATS)
 #define OUTER (EST_LINKS * EST_TROUBLES * EST_LEAKS * EST_APPEALS)
@@ -205,6 +214,33 @@ static void marginal(struct arena *arena, const struct est_grid *g, const struct
 		}
 }
 
+/* Allow for those of whom nothing is seen. */
+static void allow_for_unseen(double rate[EST_RATES])
+{
+	double seen[EST_RATES];
+
+	memcpy(seen, rate, sizeof seen);
+	for (int r = 0; r < EST_RATES; r++)
+		rate[r] = 0.;
+	for (size_t k = 0; k < UNSEEN; k++)
+		for (int r = 0; r < EST_RATES; r++) {
+			int to = r + unseen[k].steps;
+
+			to = to < 0 ? 0 : to >= EST_RATES ? EST_RATES - 1 : to;
+			rate[to] += unseen[k].probability * seen[r];
+		}
+}
+
+/* The shift of a case's rates (logit), the same at all providers. */
+static double unseen_shift(double u)
+{
+	size_t k = 0;
+
+	while (k + 1 < UNSEEN && u >= unseen[k].probability)
+		u -= unseen[k++].probability;
+	return unseen[k].steps * EST_STEP;
+}
+
 /* The rate's logit at share u of its distribution over the grid; each point stands
  * for half a step on both sides. */
 static double draw_from(const double cumulated[EST_RATES], double u)
@@ -261,12 +297,14 @@ static void draw(struct arena *arena, const struct est_grid *g, const struct pro
 	const double *p, double common, struct est_posterior *out)
 {
 	double *together = arena_array(arena, double, EST_DRAWS);
+	double *shift = arena_array(arena, double, EST_DRAWS);
 	double **u = arena_alloc(arena, (n + 1) * sizeof *u);
 	struct est_dice dice = {20240229};
 	double cumulated[EST_RATES], sum = 0., mass = 0.;
 	size_t cell = 0, j = 0;
 
 	est_dice_strata(&dice, together, EST_DRAWS);
+	est_dice_strata(&dice, shift, EST_DRAWS);
 	for (size_t i = 0; i < EST_DRAWS; i++)
 		together[i] = est_normal_at(together[i]);
 	for (size_t i = 0; i < n; i++) {
@@ -284,7 +322,8 @@ static void draw(struct arena *arena, const struct est_grid *g, const struct pro
 		for (size_t i = 0; j > from && i < n; i++) {
 			given_shared(g, &providers[i], cell, cumulated);
 			for (size_t d = from; d < j; d++)
-				out[i].draw[d] = est_logistic(draw_from(cumulated, u[i][d]));
+				out[i].draw[d] =
+					est_logistic(draw_from(cumulated, u[i][d]) + unseen_shift(shift[d]));
 		}
 		cell++;
 	}
@@ -325,8 +364,10 @@ void est_joint_of(struct arena *a, const struct est_grid *g, const struct est_ev
 		out[i] = (struct est_posterior){.draw = arena_array(a, double, EST_DRAWS)};
 	}
 	join(a, g, p, providers, doubt, log_p);
-	for (size_t i = 0; i < providers; i++)
+	for (size_t i = 0; i < providers; i++) {
 		marginal(a, g, &p[i], log_p, &out[i]);
+		allow_for_unseen(out[i].rate);
+	}
 	est_exp_scaled(&(*log_p)[0][0][0][0][0], CELLS);
 	summarise(g, &(*log_p)[0][0][0][0][0], shared);
 	draw(a, g, p, providers, &(*log_p)[0][0][0][0][0], common, out);

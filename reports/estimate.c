@@ -23,7 +23,7 @@
 /* How much of what is left uncertain errs alike at all providers (a correlation):
  * they are judged by the same benchmarks and the same idea of readers. Measured on
  * worlds that break the model (docs/ARRIVAL.md). */
-#define COMMON_ERROR .5
+#define COMMON_ERROR .65
 
 /* All that is worked out on the way to the answer. */
 struct work {
@@ -220,7 +220,7 @@ static void say_overall(const struct work *w, double *cases, struct estimate *ou
 	o->has_rate = true;
 	o->rate = i.mean;
 	o->lo = i.lo;
-	o->hi = i.hi;
+	o->hi = fmax(i.hi, fmin(1., o->confirmed / o->accepted));
 }
 
 struct estimate estimate_of(struct arena *a, const struct est_input *in, const struct est_without *without)
