@@ -229,6 +229,13 @@ struct line {
 	size_t column;     /* of the copy, at done */
 };
 
+static size_t line_end_at(slice m, size_t at)
+{
+	size_t lf = slice_chr(m, '\n', at), end = lf == SLICE_NPOS ? m.len : lf;
+
+	return lf != SLICE_NPOS && end > at && m.p[end - 1] == '\r' ? end - 1 : end;
+}
+
 static void line_at(struct line *l, slice m, size_t at)
 {
 	size_t lf;
@@ -241,10 +248,19 @@ static void line_at(struct line *l, slice m, size_t at)
 		l->done = l->start;
 		l->column = 0;
 	}
-	lf = slice_chr(m, '\n', at);
-	l->end = lf == SLICE_NPOS ? m.len : lf;
-	if (l->end > at && m.p[l->end - 1] == '\r')
-		l->end--;
+	l->end = line_end_at(m, at);
+}
+
+/* An edit up to `to` is made and the copy's line is `column` long there; the edit
+ * may have taken in line ends of the original. */
+static void line_done(struct line *l, slice m, size_t to, size_t column)
+{
+	l->done = to;
+	l->column = column;
+	if (to <= l->end)
+		return;
+	l->start = l->end + slice_rchr(slice_sub(m, l->end, to), '\n') + 1;
+	l->end = line_end_at(m, to);
 }
 
 static void fold(struct arena *a, struct part_copy *pc, struct line *l, const struct site *s, size_t at)
@@ -287,12 +303,8 @@ static void plain_edits(struct arena *a, struct copy *c, struct part_copy *pc)
 {
 	const struct part_plan *part = pc->plan;
 	slice m = part->body;
-	struct line l = {.end = slice_chr(m, '\n', 0)};
+	struct line l = {.end = line_end_at(m, 0)};
 
-	if (l.end == SLICE_NPOS)
-		l.end = m.len;
-	else if (l.end > 0 && m.p[l.end - 1] == '\r')
-		l.end--;
 	for (size_t i = 0; i < part->site_count; i++) {
 		const struct site *s = &part->sites[i];
 		slice bytes = new_text(c, s);
@@ -300,13 +312,7 @@ static void plain_edits(struct arena *a, struct copy *c, struct part_copy *pc)
 
 		line_at(&l, m, s->from);
 		/* A value may span lines; what follows it is on its last one. */
-		if (s->to > l.end) {
-			size_t lf = slice_chr(m, '\n', s->to);
-
-			rest = (lf == SLICE_NPOS ? m.len : lf) - s->to;
-		} else {
-			rest = l.end - s->to;
-		}
+		rest = (s->to > l.end ? line_end_at(m, s->to) : l.end) - s->to;
 		column = l.column + (s->from - l.done);
 		/* What is cut out may have held a line end; another blank of the tag will do. */
 		if (bytes.len == 0 && s->to > l.end && !passes(&l, column + rest)) {
@@ -316,8 +322,7 @@ static void plain_edits(struct arena *a, struct copy *c, struct part_copy *pc)
 					.bytes = part->line_end,
 					.site = s,
 					.fold = true});
-			l.done = s->to;
-			l.column = 0;
+			line_done(&l, m, s->to, 0);
 			continue;
 		}
 		if (column + bytes.len + rest > MESSAGE_MAX_LINE && bytes.len) {
@@ -333,8 +338,7 @@ static void plain_edits(struct arena *a, struct copy *c, struct part_copy *pc)
 				if (!passes(&l, tail) || !passes(&l, column + 4))
 					goto leave;
 				inner_edit(a, pc, s, bytes);
-				l.done = s->to;
-				l.column = tail - rest;
+				line_done(&l, m, s->to, tail - rest);
 				continue;
 			}
 			if (need && s->kind == SITE_LINK && after != SITE_NO_FOLD && s->to <= after &&
@@ -352,8 +356,7 @@ static void plain_edits(struct arena *a, struct copy *c, struct part_copy *pc)
 			column = start;
 		}
 		inner_edit(a, pc, s, bytes);
-		l.done = s->to;
-		l.column = column + bytes.len;
+		line_done(&l, m, s->to, column + bytes.len);
 		continue;
 	leave:
 		c->left = plan_grown(a, c->left, c->left_count, &c->left_room, sizeof *c->left);
