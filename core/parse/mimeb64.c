@@ -257,6 +257,11 @@ int mimeb64_decode(struct arena *a, slice enc, struct mimeb64_text *out)
 		else if (!ascii_space(p[i]))
 			return -REFUSE_ALPHABET;
 	}
+	/* Lines behind the last digit are none to encode from. */
+	if (end < m[0].enc)
+		end = m[0].enc;
+	while (marks > 1 && m[marks - 1].enc >= end)
+		marks--;
 	width -= width % 4;
 	/* One short line says nothing about the width; one that is too long is not to
 	 * be repeated. */

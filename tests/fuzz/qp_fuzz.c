@@ -160,7 +160,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	plain = arena_alloc(&a, size + 16);
 	check((rc == 0) == plain_b64(in, plain, &n));
 	if (rc == 0)
-		check(slice_eq(t.dec, slice_of(plain, n)) && t.end <= size && t.width % 4 == 0);
+		check(slice_eq(t.dec, slice_of(plain, n)) && t.end <= size && t.width % 4 == 0 &&
+			mimeb64_place(&t, n).enc <= t.end);
 	arena_free(&a);
 	return 0;
 }

@@ -258,6 +258,10 @@ static void base64_text(void **state)
 		{"without padding", SLICE("YWI"), SLICE("ab"), 0},
 		{"blanks anywhere", SLICE("\r\nY W\tJj\r\n\r\n"), SLICE("abc"), 0},
 		{"empty", SLICE("\r\n"), SLICE(""), 0},
+		{"blank lines behind",
+			SLICE("YWJjYWJjYWJjYWJjYWJjYWJjYWJjYWJjYWJjYWJjYWJjYWJjYWJjYWJjYWJjYWJjYWJj\r\n\r\n\r"
+			      "\n\r\n"),
+			SLICE("abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc"), 0},
 		{"one digit over", SLICE("YWJjY"), SLICE(""), -REFUSE_CUT},
 		{"no digit", SLICE("YW-j"), SLICE(""), -REFUSE_ALPHABET},
 		{"goes on behind the padding", SLICE("YQ==YQ=="), SLICE(""), -REFUSE_ALPHABET},
@@ -269,8 +273,11 @@ static void base64_text(void **state)
 		struct mimeb64_text t = {0};
 
 		test_numbers_equal(rows[i].name, mimeb64_decode(&a, in, &t), rows[i].rc);
-		if (rows[i].rc == 0)
+		if (rows[i].rc == 0) {
 			test_slices_equal(rows[i].name, t.dec, rows[i].want);
+			if (mimeb64_place(&t, t.dec.len).enc > t.end)
+				fail_msg("%s: the last line begins behind the end", rows[i].name);
+		}
 		test_unguard(in);
 	}
 }
