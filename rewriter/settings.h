@@ -6,7 +6,8 @@
 #include "rewriter/message.h"
 
 /* *out borrows the configuration's text and the arena. 0, or -REFUSE_SYNTAX:
- * track.url is no http or https URL with a host, *why says so. */
+ * track.url is no http or https URL with a host, or track.utm is not a list of
+ * parameters; *why says so. */
 int settings_policy(struct arena *a, const struct config *c, struct policy *out, struct buf *why);
 
 #endif

@@ -151,6 +151,29 @@ static void explains(void **state)
 	}
 }
 
+/* Settings reach the message: seen by what --explain says. */
+static void settings(void **state)
+{
+	static const slice amp = SLICE("X-Landfall-Tenant: other\r\nContent-Type: text/x-amp-html\r\n\r\n<a "
+				       "href=https://a.example/x>x</a>");
+
+	(void)state;
+	assert_int_equal(RUN(mail, RING, "--campaign", "x", "--explain", "--set",
+				 "track.utm=utm_source=a utm_medium=b"),
+		EXIT_DONE);
+	assert_true(slice_find(buf_slice(&out), SLICE("https://a.example/x?utm_source=a&utm_medium=b\""),
+			    0) != SLICE_NPOS);
+	assert_int_equal(RUN(mail, RING, "--set", "track.utm=utm source"), EXIT_REFUSED);
+	assert_int_equal(RUN(amp, RING, "--campaign", "x", "--explain"), EXIT_DONE);
+	assert_true(slice_find(buf_slice(&out), SLICE("\"link\""), 0) == SLICE_NPOS);
+	assert_true(slice_find(buf_slice(&out), SLICE("\"tenant\":\"default\""), 0) != SLICE_NPOS);
+	assert_int_equal(RUN(amp, RING, "--campaign", "x", "--explain", "--set", "track.amp_links=on",
+				 "--set", "rewriter.tenant_field=on"),
+		EXIT_DONE);
+	assert_true(slice_find(buf_slice(&out), SLICE("\"link\""), 0) != SLICE_NPOS);
+	assert_true(slice_find(buf_slice(&out), SLICE("\"tenant\":\"other\""), 0) != SLICE_NPOS);
+}
+
 static void refuses(void **state)
 {
 	(void)state;
@@ -206,6 +229,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rewrites),
 		cmocka_unit_test(explains),
+		cmocka_unit_test(settings),
 		cmocka_unit_test(refuses),
 	};
 
