@@ -1,8 +1,11 @@
-/* The filter `landfall log`: an MTA's log in on stdin, delivery facts out. */
+/* The filters: `landfall log`, an MTA's log in on stdin and delivery facts out;
+ * `landfall bounce`, returned messages in and what became of each recipient out. */
 #ifndef LF_COLLECTOR_COMMAND_H
 #define LF_COLLECTOR_COMMAND_H
 
 /* argv[0] is "log". The exit status. */
 int command_log(int argc, char **argv);
+/* argv[0] is "bounce". The exit status. */
+int command_bounce(int argc, char **argv);
 
 #endif

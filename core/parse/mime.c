@@ -23,6 +23,7 @@ struct walk {
 	size_t count, room;
 	struct level level[MIME_MAX_DEPTH];
 	unsigned depth;
+	bool reports; /* enter multipart/report */
 };
 
 enum delimiter { DELIMITER_NONE, DELIMITER_NEXT, DELIMITER_CLOSE };
@@ -385,10 +386,10 @@ static int part_header(struct walk *w, struct mime_part *p)
 }
 
 /* Nobody looks into these. */
-static bool sealed(const struct mime_part *p)
+static bool sealed(const struct walk *w, const struct mime_part *p)
 {
 	return slice_ieq(p->subtype, SLICE("signed")) || slice_ieq(p->subtype, SLICE("encrypted")) ||
-	       slice_ieq(p->subtype, SLICE("report"));
+	       (!w->reports && slice_ieq(p->subtype, SLICE("report")));
 }
 
 /* Add the part that begins at from below the level on top, and open it if it is
@@ -429,7 +430,7 @@ static int part_add(struct walk *w, size_t *pos)
 		return rc;
 	w->count++;
 	*pos = p->body;
-	if (!slice_ieq(p->type, SLICE("multipart")) || sealed(p) || p->odd)
+	if (!slice_ieq(p->type, SLICE("multipart")) || sealed(w, p) || p->odd)
 		return 0;
 	if (p->boundary.len == 0) {
 		p->odd = true;
@@ -466,7 +467,7 @@ static void parts_end(struct walk *w, unsigned k, size_t line, int leaf)
 	w->depth = k + 1;
 }
 
-int mime_walk(struct arena *a, slice message, struct mime_tree *out)
+static int walk(struct arena *a, slice message, bool reports, struct mime_tree *out)
 {
 	struct walk *w = arena_new(a, struct walk);
 	size_t pos = 0;
@@ -474,6 +475,7 @@ int mime_walk(struct arena *a, slice message, struct mime_tree *out)
 
 	w->a = a;
 	w->in = message;
+	w->reports = reports;
 	*out = (struct mime_tree){0};
 	rc = part_add(w, &pos);
 	if (rc < 0)
@@ -515,6 +517,16 @@ int mime_walk(struct arena *a, slice message, struct mime_tree *out)
 	out->parts = w->parts;
 	out->count = w->count;
 	return 0;
+}
+
+int mime_walk(struct arena *a, slice message, struct mime_tree *out)
+{
+	return walk(a, message, false, out);
+}
+
+int mime_walk_report(struct arena *a, slice message, struct mime_tree *out)
+{
+	return walk(a, message, true, out);
 }
 
 slice mime_number(struct arena *a, const struct mime_tree *t, size_t index)

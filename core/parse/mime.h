@@ -3,7 +3,7 @@
  *
  * One pass over the lines that begin with "--", memory by the number of parts.
  * message/rfc822 is a leaf, and so is a multipart whose inside must not change
- * (signed, encrypted, report): nobody here ever looks into them. What contradicts
+ * (signed, encrypted, report): only mime_walk_report looks into the last. What contradicts
  * itself (two different Content-Types, a multipart without boundary) is a leaf
  * that is marked odd.
  */
@@ -49,6 +49,8 @@ struct mime_tree {
 /* 0; -REFUSE_TOO_DEEP, -REFUSE_TOO_MANY_PARTS, -REFUSE_HEADER_TOO_LARGE,
  * -REFUSE_LENGTH (a boundary longer than its cap). */
 int mime_walk(struct arena *a, slice message, struct mime_tree *out);
+/* The same, but a multipart/report is entered: for who reads it and edits nothing. */
+int mime_walk_report(struct arena *a, slice message, struct mime_tree *out);
 
 /* Is it "type/subtype"? In lower case; subtype empty: any. */
 bool mime_is(const struct mime_part *p, slice type, slice subtype);

@@ -18,6 +18,7 @@ static const struct {
 	{"up", command_up, NULL, "run all programs on this machine until Ctrl-C"},
 	{"rewrite", NULL, "landfall-rewriter", "a message in on stdin, the rewritten message out"},
 	{"log", NULL, "landfall-collector", "an MTA log in on stdin, delivery facts out as JSON lines"},
+	{"bounce", NULL, "landfall-collector", "returned messages in on stdin, what became of each recipient out"},
 	{"report", NULL, "landfall-reports", "what became of a campaign"},
 	{"estimate", NULL, "landfall-reports",
 		"how much accepted mail reached the inbox, from JSON on stdin"},
