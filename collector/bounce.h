@@ -13,6 +13,7 @@
 #include "collector/classes.h"
 
 #define BOUNCE_MAX_RECIPIENTS 1000
+#define BOUNCE_MAX_DEPTH 2 /* reports inside of reports */
 /* What reading one message may take of an arena, parts included. */
 #define BOUNCE_MEMORY (BOUNCE_PARTS_MEMORY + ((size_t)64 << 20))
 

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define MAX_MEND (64u << 10) /* longest header section that is mended */
+
 /* Lines that say: what follows is the message that came back. In lower case. */
 static const char *const returned_marks[] = {
 	"this is a copy of the message",
@@ -85,6 +87,61 @@ static slice plain_lines(struct arena *a, slice in)
 			p[n++] = '\r';
 	}
 	return slice_of(p, n);
+}
+
+/* Is it "Name: ..."? */
+static bool is_field(slice line)
+{
+	size_t colon = slice_chr(line, ':', 0);
+
+	if (colon == SLICE_NPOS || colon == 0)
+		return false;
+	for (size_t i = 0; i < colon; i++)
+		if (line.p[i] <= ' ' || line.p[i] >= 0x7f)
+			return false;
+	return true;
+}
+
+/* Empty lines before the header go. A header line that is no field is the rest of
+ * one whose fold lost its blank on the way here: it gets it back. */
+static slice mend(struct arena *a, slice in)
+{
+	slice rest, line;
+	unsigned fields = 0, broken = 0;
+	uint8_t *p;
+	size_t n = 0, end;
+
+	while (in.len && ascii_space(in.p[0])) {
+		size_t lf = slice_chr(in, '\n', 0);
+
+		if (lf == SLICE_NPOS || slice_trim(slice_sub(in, 0, lf)).len)
+			break;
+		in = slice_from(in, lf + 1);
+	}
+	end = slice_find(in, SLICE("\n\n"), 0);
+	rest = slice_sub(in, 0, end);
+	while (bounce_parts_line(&rest, &line)) {
+		if (is_field(line))
+			fields++;
+		else if (line.len && !ascii_space(line.p[0]) && !slice_starts(line, SLICE("From ")))
+			broken++;
+	}
+	/* More than a few: it is no header. */
+	if (end == SLICE_NPOS || broken == 0 || fields < 4 || broken > fields || end > MAX_MEND)
+		return in;
+	p = arena_alloc(a, in.len + broken);
+	rest = slice_sub(in, 0, end + 1);
+	while (bounce_parts_line(&rest, &line)) {
+		if (!is_field(line) && line.len && !ascii_space(line.p[0]) &&
+			!slice_starts(line, SLICE("From ")))
+			p[n++] = ' ';
+		if (line.len)
+			memcpy(p + n, line.p, line.len);
+		n += line.len;
+		p[n++] = '\n';
+	}
+	memcpy(p + n, in.p + end + 1, in.len - end - 1);
+	return slice_of(p, n + in.len - end - 1);
 }
 
 bool bounce_parts_field(struct arena *a, slice header, slice name, slice *value)
@@ -326,7 +383,7 @@ static void cut_returned(struct arena *a, struct bounce_parts *out)
 
 void bounce_parts_read(struct arena *a, slice message, struct bounce_parts *out)
 {
-	slice m = plain_lines(a, slice_sub(message, 0, BOUNCE_PARTS_MAX_MESSAGE));
+	slice m = mend(a, plain_lines(a, slice_sub(message, 0, BOUNCE_PARTS_MAX_MESSAGE)));
 	struct mime_tree tree;
 	struct buf text;
 	struct hdr_iter it;
@@ -352,8 +409,10 @@ void bounce_parts_read(struct arena *a, slice message, struct bounce_parts *out)
 	if (tree.count && mime_is(&tree.parts[0], SLICE("multipart"), SLICE("report")))
 		out->report = true;
 	/* A multipart that has no parts: its text stands there bare. */
-	if (tree.count == 1 && slice_ieq(tree.parts[0].type, SLICE("multipart")))
-		text_add(&text, slice_sub(m, tree.parts[0].body, tree.parts[0].to));
+	for (size_t i = 0; i < tree.count; i++)
+		if (slice_ieq(tree.parts[i].type, SLICE("multipart")) &&
+			(tree.count == 1 || (!tree.parts[i].multipart && !text.len)))
+			text_add(&text, slice_sub(m, tree.parts[i].body, tree.parts[i].to));
 	out->text = arena_dup(a, buf_slice(&text));
 	buf_free(&text);
 	cut_returned(a, out);

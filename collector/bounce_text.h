@@ -13,6 +13,7 @@
 
 #define BOUNCE_TEXT_MAX_RECIPIENTS 100
 #define BOUNCE_TEXT_MAX_ADDRESS 320
+#define BOUNCE_TEXT_MAX_LINE 1000 /* bytes behind are not searched for recipients */
 
 struct bounce_text_recipient {
 	slice address; /* borrows the text */
@@ -23,6 +24,7 @@ struct bounce_text_recipient {
 struct bounce_text {
 	struct bounce_text_recipient list[BOUNCE_TEXT_MAX_RECIPIENTS];
 	unsigned count;
+	bool guessed; /* nothing said that the address was the recipient's */
 };
 
 /* Total. */

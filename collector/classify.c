@@ -209,9 +209,6 @@ static bool by_reply(const struct classify_in *in, struct classify_out *out)
 	case SAID_MAIL:
 		class = in->reply / 100 == 5 ? CLASSES_SENDER : CLASSES_REMOTE;
 		break;
-	case SAID_RCPT:
-		class = in->reply == 550 || in->reply == 553 ? CLASSES_NO_MAILBOX : CLASSES_UNKNOWN;
-		break;
 	default:
 		break;
 	}
@@ -248,16 +245,17 @@ static bool by_reply(const struct classify_in *in, struct classify_out *out)
 }
 
 /* "User unknown" after the whole message was taken, or with a status that
- * speaks of a mailbox that is there, comes from a filter: the mailbox may exist. */
+ * speaks of a mailbox that is there, comes from a filter: the mailbox may exist.
+ * So it is with a reply that gives neither status nor command. What the server
+ * that reports says of its own users has no reply code. A provider's own words
+ * are known to mean it. */
 static bool from_filter(const struct classify_in *in)
 {
-	unsigned subject = in->status >> 10 & 1023, detail = in->status & 1023;
+	unsigned subject = in->status >> 10 & 1023;
 
-	if (subject == 1)
+	if (subject == 1 || in->phase == SAID_RCPT)
 		return false;
-	if (subject == 2 && detail <= 1)
-		return in->phase != SAID_RCPT;
-	return in->phase == SAID_DATA;
+	return in->phase == SAID_DATA || (subject == 2 && (in->status & 1023) <= 1) || in->reply;
 }
 
 void classify(const struct classify_in *in, struct classify_out *out)
@@ -268,12 +266,18 @@ void classify(const struct classify_in *in, struct classify_out *out)
 	for (size_t i = 0; i < RULES; i++) {
 		const struct rule *r = &rules[i];
 
+		if (in->prose && strncmp(r->id, "word-", 5) == 0)
+			continue;
 		if (!status_fits(r->status, in->status) || !has(in->folded, &pairs, r->phrase) ||
 			!has(in->folded, &pairs, r->also))
 			continue;
 		*out = (struct classify_out){r->class, r->id, *r->status && *r->phrase ? 95 : 85};
-		if (r->class == CLASSES_NO_MAILBOX && from_filter(in))
-			*out = (struct classify_out){CLASSES_FILTER, "unknown-after-data", 60};
+		if (r->class == CLASSES_NO_MAILBOX && strncmp(r->id, "text-", 5) == 0 && from_filter(in))
+			*out = (struct classify_out){CLASSES_FILTER, "unknown-after-data", 65};
+		/* It was the sender's address and domain that the server looked up. */
+		if ((r->class == CLASSES_NO_MAILBOX || r->class == CLASSES_NO_DOMAIN) &&
+			in->phase == SAID_MAIL)
+			*out = (struct classify_out){CLASSES_SENDER, "unknown-at-mail", 70};
 		return;
 	}
 	if (in->phase == SAID_MAIL && in->reply / 100 == 5 && (in->status & 0xfffff) <= S(7, 1) &&

@@ -18,6 +18,7 @@ struct classify_in {
 	uint32_t status;
 	uint16_t reply;
 	enum said_phase phase;
+	bool prose; /* not one server's reply but a whole text */
 };
 
 struct classify_out {

@@ -41,7 +41,8 @@ static slice past_type(slice value)
 {
 	size_t i = 0;
 
-	while (i < value.len && (ascii_alnum(value.p[i]) || value.p[i] == '-' || value.p[i] == '_'))
+	while (i < value.len &&
+		(ascii_alnum(value.p[i]) || value.p[i] == '-' || value.p[i] == '_' || value.p[i] == '/'))
 		i++;
 	while (i < value.len && value.p[i] == ' ')
 		i++;
@@ -53,7 +54,11 @@ static slice past_type(slice value)
 slice dsn_address(slice value)
 {
 	slice s = past_type(value);
+	size_t lt = slice_chr(s, '<', 0);
 
+	/* "somebody <a@b>" */
+	if (lt != SLICE_NPOS && lt > 0 && s.p[s.len - 1] == '>' && s.p[0] != '"')
+		s = slice_from(s, lt);
 	if (s.len >= 2 && s.p[0] == '<' && s.p[s.len - 1] == '>')
 		s = slice_sub(s, 1, s.len - 1);
 	return slice_trim(s);

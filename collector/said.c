@@ -133,7 +133,8 @@ static bool status_behind(slice s, size_t i, uint32_t *status)
 {
 	if (i < s.len && (s.p[i] == ' ' || s.p[i] == '-'))
 		i++;
-	while (i < s.len && (s.p[i] == ' ' || s.p[i] == '#' || s.p[i] == '[' || s.p[i] == '('))
+	while (i < s.len &&
+		(s.p[i] == ' ' || s.p[i] == '#' || s.p[i] == '[' || s.p[i] == '(' || s.p[i] == '\''))
 		i++;
 	return status_at(s, i, status) != 0;
 }
@@ -172,6 +173,9 @@ void said_read(slice text, unsigned class, struct said *out)
 			continue;
 		has = status_behind(s, end, &status);
 		sure = opens(s, i);
+		/* "problem 550-'Unknown user'" */
+		if (sure == 1 && next == '-' && end + 1 < s.len && s.p[end + 1] == '\'')
+			sure = 2;
 		if (sure == 0 || (sure == 1 && !has))
 			continue;
 		n = (size_t)score_of(code, has, status, class, sure) + 1000;
