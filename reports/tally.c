@@ -23,6 +23,9 @@ static void count(const uint64_t f[FACT_COUNT], uint64_t who, struct tally *t)
 	uint64_t sent = f[FACT_sent], accepted = f[FACT_accepted], deferred = f[FACT_deferred];
 	uint64_t hard = f[FACT_bounced_hard], soft = f[FACT_bounced_soft], block = f[FACT_bounced_block];
 	uint64_t bounced = hard | soft | block;
+	/* The MTA cannot have tried what it was not given: a rewriter killed between
+	 * the next hop's 250 and its journal leaves a delivery without a SENT. */
+	uint64_t taken = sent | accepted | deferred | bounced;
 	uint64_t proxy = f[FACT_opened_proxy], opened = f[FACT_opened_human] | proxy;
 	uint64_t prefetch = f[FACT_opened_prefetch], machine = f[FACT_opened_machine];
 	uint64_t clicked = f[FACT_clicked_human], clicked_machine = f[FACT_clicked_machine];

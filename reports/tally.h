@@ -15,10 +15,10 @@
 /* Each field counts recipients. */
 /*    name              from one machine word of each bitmap */
 #define TALLY_LIST(T)                                                                                        \
-	T(sent, sent)                                                                                        \
+	T(sent, taken)                                                                                       \
 	T(accepted, accepted & ~bounced)                                                                     \
 	T(deferred, deferred)                                                                                \
-	T(pending, sent & ~accepted & ~bounced)                                                              \
+	T(pending, taken & ~accepted & ~bounced)                                                             \
 	T(bounced, bounced)                                                                                  \
 	T(bounced_hard, hard)                                                                                \
 	T(bounced_block, block & ~hard)                                                                      \

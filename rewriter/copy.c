@@ -37,14 +37,15 @@ static int seal(struct arena *a, const struct copy *c, const struct identity *id
 	return rc;
 }
 
+/* One pixel in sight, not display:none: some mail programs do not load what is
+ * not displayed. */
 static slice pixel_markup(struct arena *a, slice url)
 {
 	struct buf b = fixed_buf(a, url.len + 128);
 
 	buf_put(&b, SLICE("<img src=\""));
 	buf_put(&b, url);
-	buf_put(&b,
-		SLICE("\" width=\"1\" height=\"1\" alt=\"\" aria-hidden=\"true\" style=\"display:none\">"));
+	buf_put(&b, SLICE("\" width=\"1\" height=\"1\" alt=\"\" aria-hidden=\"true\" style=\"border:0\">"));
 	return buf_slice(&b);
 }
 

@@ -71,7 +71,7 @@ static inline size_t token_end(slice s, size_t at)
 static inline void rewriting_reveal(struct rewriting *r, slice text, struct buf *out)
 {
 	static const char *const pixel_end = "\" width=\"1\" height=\"1\" alt=\"\" aria-hidden=\"true\" "
-					     "style=\"display:none\">";
+					     "style=\"border:0\">";
 	slice base = SLICE("https://t.example/"), image = SLICE("<img src=\"https://t.example/o/");
 	slice id = SLICE("X-Landfall-Id: ");
 	uint8_t room[TOKEN_ROOM];

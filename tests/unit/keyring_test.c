@@ -116,7 +116,7 @@ static void dates(void **state)
 		struct keyring ring = {.count = 1, .key = {{.id = 1, .made_day = day}}};
 		bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
 		struct buf text;
-		char want[32];
+		char want[64];
 
 		if (day < 20 * 366 || day % 7 == 0) {
 			buf_init(&text, 1024);
