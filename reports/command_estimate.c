@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TEXT_MAX ((size_t)512 << 20)
 #define MEMORY_MAX ((size_t)8 << 30)
 #define READ_STEP (1u << 20)
 
@@ -32,7 +31,7 @@ static int read_all(struct buf *in)
 		room = buf_room(in, READ_STEP);
 		if (!room) {
 			fprintf(stderr, "landfall estimate: the question is longer than %zu bytes\n",
-				TEXT_MAX);
+				ESTIMATE_JSON_MAX);
 			return EXIT_REFUSED;
 		}
 		n = fread(room, 1, READ_STEP, stdin);
@@ -54,7 +53,7 @@ static int answer(slice text)
 	int status = EXIT_REFUSED;
 
 	arena_init(&a, MEMORY_MAX, NULL, NULL);
-	buf_init(&out, TEXT_MAX);
+	buf_init(&out, 2 * ESTIMATE_JSON_MAX);
 	buf_init(&why, 1024);
 	if (estimate_json_decode(&a, text, &q, &why) < 0) {
 		fprintf(stderr, "landfall estimate: %.*s; see landfall estimate --help\n",
@@ -89,7 +88,7 @@ int command_estimate(int argc, char **argv)
 			argv[1]);
 		return EXIT_USAGE;
 	}
-	buf_init(&in, TEXT_MAX);
+	buf_init(&in, ESTIMATE_JSON_MAX + READ_STEP);
 	status = read_all(&in);
 	if (status == 0)
 		status = answer(buf_slice(&in));

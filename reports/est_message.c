@@ -12,6 +12,12 @@
 #define SCANNED_SILENT .2
 #define PROVEN_MOST .999
 #define SORT_OPENERS .6 /* where openers stand on the sorting's scale */
+/* How far the placement of the keenest lies above that of the others (logit). A
+ * little sorting is believed of everybody beforehand and must not spread single
+ * messages, hence the square. */
+#define SORT_SPREAD 2.
+#define SORT_SPREAD_MOST 2.5
+#define SORT_MIDDLE .33
 #define ROUNDS 40
 
 /* Those who showed nothing are alike within a class: a bin of openers, a bin of
@@ -55,6 +61,7 @@ static void prepare(const struct est_calibration *cal, const struct est_grid *g,
 	struct model *out)
 {
 	double level = level_of(g, post), opener_level = shifted(level, SORT_OPENERS * post->sorting, .003);
+	double spread = fmin(SORT_SPREAD * post->sorting * post->sorting, SORT_SPREAD_MOST);
 
 	out->rate = m->rate;
 	out->opener_rate = shifted(m->rate, SORT_OPENERS * post->sorting, .003);
@@ -64,7 +71,7 @@ static void prepare(const struct est_calibration *cal, const struct est_grid *g,
 
 		reads = est_logistic(est_logit(reads) + shared->appeal) * m->opens_share;
 		/* Mail to keen readers is placed better than mail to the others. */
-		prior = shifted(m->rate, post->sorting * (1.8 * est_calibrate_place(reads) - .6), .003);
+		prior = shifted(m->rate, spread * (est_calibrate_place(reads) - SORT_MIDDLE), .003);
 		out->silent[b] = given(prior, 1. - reads, 1. - SPAM_SHOWS * reads);
 	}
 	for (size_t b = 0; b < EST_PANEL_BINS; b++) {

@@ -204,7 +204,7 @@ static int decode(
 int estimate_json_decode(struct arena *a, slice text, struct estimate_question *q, struct buf *why)
 {
 	struct json *doc;
-	int rc = json_open(&doc, text);
+	int rc = json_open_within(&doc, text, ESTIMATE_JSON_MAX);
 
 	*q = (struct estimate_question){0};
 	if (rc < 0) {

@@ -8,6 +8,8 @@
 #include "core/base/buf.h"
 #include "reports/estimate.h"
 
+#define ESTIMATE_JSON_MAX ((size_t)256 << 20)
+
 /* The input and what only the output repeats. */
 struct estimate_question {
 	struct est_input in;

@@ -201,12 +201,12 @@ static cJSON *item(const void *v)
 /* cJSON takes 1,000 levels, an escaped NUL (and cuts the string there), raw
  * control bytes in strings, and any byte up to the blank as white space:
  * decided here instead. */
-static int check(slice s)
+static int check(slice s, size_t most)
 {
 	bool quoted = false;
 	unsigned depth = 0;
 
-	if (s.len > JSON_MAX_TEXT)
+	if (s.len > most)
 		return -REFUSE_TOO_LARGE;
 	for (size_t i = 0; i < s.len; i++) {
 		uint8_t c = s.p[i];
@@ -231,9 +231,14 @@ static int check(slice s)
 
 int json_open(struct json **out, slice text)
 {
+	return json_open_within(out, text, JSON_MAX_TEXT);
+}
+
+int json_open_within(struct json **out, slice text, size_t most)
+{
 	const char *end = NULL;
 	cJSON *root;
-	int rc = check(text);
+	int rc = check(text, most);
 
 	*out = NULL;
 	if (rc < 0)

@@ -58,6 +58,9 @@ struct json_value; /* one value of it; NULL stands for "not there" everywhere */
 /* The whole text is one value. 0, or with *out NULL: -REFUSE_SYNTAX,
  * -REFUSE_TOO_LARGE, -REFUSE_TOO_DEEP, -REFUSE_NUL (an escaped NUL). */
 int json_open(struct json **out, slice text);
+/* The same for a text of up to `most` bytes, from somebody who may take that much
+ * memory: about 12 times the text. */
+int json_open_within(struct json **out, slice text, size_t most);
 void json_close(struct json **j);
 
 const struct json_value *json_root(const struct json *j);
