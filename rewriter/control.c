@@ -3,8 +3,7 @@
 #include "core/base/refuse.h"
 #include "core/parse/hdr.h"
 
-/* Text that may be a name: not empty, not too long, no control characters. */
-static bool fit(slice s)
+bool control_fit(slice s)
 {
 	if (s.len == 0 || s.len > EVENT_MAX_TEXT)
 		return false;
@@ -167,15 +166,15 @@ int control_read(struct arena *a, slice message, const struct policy *p, struct 
 		switch (f) {
 		case F_CAMPAIGN:
 			/* Two names are as unreadable as none. */
-			c->campaign = !named && fit(value) ? value : SLICE_NONE;
+			c->campaign = !named && control_fit(value) ? value : SLICE_NONE;
 			named = true;
 			break;
 		case F_TENANT:
-			if (p->allow_tenant && fit(value))
+			if (p->allow_tenant && control_fit(value))
 				c->tenant = value;
 			break;
 		case F_RECIPIENT:
-			if (fit(value))
+			if (control_fit(value))
 				c->recipient_id = value;
 			break;
 		case F_TRACK:
@@ -209,7 +208,7 @@ int control_read(struct arena *a, slice message, const struct policy *p, struct 
 			text = hdr_unfold(a, h.value);
 			if (slice_ieq(h.name, SLICE("List-Id")))
 				text = list_id(text);
-			if (fit(text)) {
+			if (control_fit(text)) {
 				other = text;
 				other_rank = i;
 			}
@@ -218,7 +217,9 @@ int control_read(struct arena *a, slice message, const struct policy *p, struct 
 	if (rc < 0)
 		return rc;
 	c->end = it.end;
-	if (!named)
+	if (p->campaign_given)
+		c->campaign = p->default_campaign;
+	else if (!named)
 		c->campaign = other.len ? other : p->default_campaign;
 	return 0;
 }

@@ -32,6 +32,10 @@ struct control {
 	unsigned unsubscribe_count;
 };
 
+/* Text that may name a campaign or a tenant: not empty, not longer than
+ * EVENT_MAX_TEXT, no control characters. */
+bool control_fit(slice name);
+
 /* 0, or -REFUSE_HEADER_TOO_LARGE; too many control fields count as that. */
 int control_read(struct arena *a, slice message, const struct policy *p, struct control *out);
 

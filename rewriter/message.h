@@ -41,6 +41,7 @@ struct policy {
 	bool track_url_text; /* also track a link whose text shows the URL of another organisation */
 	bool amp_links;      /* also links in text/x-amp-html */
 	bool top_pixel;      /* one more pixel behind the <body> tag */
+	bool campaign_given; /* default_campaign counts, whatever the message says */
 	const struct utm *utm;
 	size_t utm_count;
 	slice default_campaign;

@@ -191,9 +191,12 @@ static struct evp_cipher_ctx_st *context(const EVP_CIPHER *cipher_of, const uint
 	static const uint8_t zero[16];
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 
+	if (ctx && (EVP_EncryptInit_ex(ctx, cipher_of, NULL, key, zero) != 1 ||
+			   EVP_CIPHER_CTX_set_padding(ctx, 0) != 1)) {
+		EVP_CIPHER_CTX_free(ctx);
+		ctx = NULL;
+	}
 	must(ctx);
-	must(EVP_EncryptInit_ex(ctx, cipher_of, NULL, key, zero) == 1);
-	must(EVP_CIPHER_CTX_set_padding(ctx, 0) == 1);
 	return ctx;
 }
 

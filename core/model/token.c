@@ -56,10 +56,12 @@ static uint8_t key_bits(uint8_t id)
 	return id & (KEYRING_MAX_KEYS - 1);
 }
 
-struct sealer *sealer_open(const struct keyring *ring)
+void sealer_start(struct sealer **out, const struct keyring *ring)
 {
 	const struct keyring_key *newest = keyring_newest(ring);
 	struct sealer *s = must_zalloc(sizeof *s);
+
+	*out = s;
 
 	for (unsigned i = 0; i < ring->count; i++) {
 		const struct keyring_key *k = &ring->key[i];
@@ -68,13 +70,20 @@ struct sealer *sealer_open(const struct keyring *ring)
 		if (k->retired || s->of[key_bits(k->id)])
 			continue;
 		own = must_zalloc(sizeof *own);
-		siv_init(&own->siv, k->secret, SIV_BEST);
 		s->of[key_bits(k->id)] = own;
+		siv_init(&own->siv, k->secret, SIV_BEST);
 	}
 	if (newest) {
 		s->newest_bits = key_bits(newest->id);
 		s->newest = s->of[s->newest_bits];
 	}
+}
+
+struct sealer *sealer_open(const struct keyring *ring)
+{
+	struct sealer *s = NULL;
+
+	sealer_start(&s, ring);
 	return s;
 }
 
@@ -310,42 +319,47 @@ uint16_t token_day(uint64_t ms)
 	return day - DAY_ZERO > UINT16_MAX ? UINT16_MAX : (uint16_t)(day - DAY_ZERO);
 }
 
-static uint64_t keyed_hash(const struct keyring *ring, const struct buf *in)
+/* A buffer that does not grow any more: what must() leaves behind where it
+ * jumps is nothing. */
+static struct buf hash_room(const char *prefix, size_t n)
+{
+	struct buf in;
+
+	buf_init(&in, SIZE_MAX / 2);
+	buf_room(&in, strlen(prefix) + n);
+	buf_str(&in, prefix);
+	return in;
+}
+
+/* Frees in. */
+static uint64_t keyed_hash(const struct keyring *ring, struct buf *in)
 {
 	uint8_t mac[EVP_MAX_MD_SIZE];
+	bool full = in->full, done;
 	unsigned n = 0;
 
-	must(!in->full);
-	must(HMAC(EVP_sha256(), ring->hash, KEYRING_SECRET, in->p, in->len, mac, &n) && n == 32);
+	done = HMAC(EVP_sha256(), ring->hash, KEYRING_SECRET, in->p, in->len, mac, &n) && n == 32;
+	buf_free(in);
+	must(done && !full);
 	return get_le64(mac);
 }
 
 uint64_t hash_campaign(const struct keyring *ring, slice tenant, slice name)
 {
-	struct buf in;
-	uint64_t h;
+	struct buf in = hash_room("campaign", 8 + tenant.len + name.len);
 
-	buf_init(&in, SIZE_MAX);
-	buf_str(&in, "campaign");
 	buf_le64(&in, tenant.len); /* "a" + "bc" is not "ab" + "c" */
 	buf_put(&in, tenant);
 	buf_put(&in, name);
-	h = keyed_hash(ring, &in);
-	buf_free(&in);
-	return h;
+	return keyed_hash(ring, &in);
 }
 
 uint64_t hash_recipient(const struct keyring *ring, slice address)
 {
+	struct buf in = hash_room("recipient", address.len);
 	size_t at = slice_rchr(address, '@');
-	struct buf in;
-	uint64_t h;
 
-	buf_init(&in, SIZE_MAX);
-	buf_str(&in, "recipient");
 	for (size_t i = 0; i < address.len; i++)
 		buf_byte(&in, at != SLICE_NPOS && i > at ? ascii_lower(address.p[i]) : address.p[i]);
-	h = keyed_hash(ring, &in);
-	buf_free(&in);
-	return h;
+	return keyed_hash(ring, &in);
 }

@@ -46,6 +46,9 @@ struct sealer;
 
 /* Copies what it needs from the ring. Never fails (memory: must). */
 struct sealer *sealer_open(const struct keyring *ring);
+/* The same, and *s is set before anything can go wrong: where must() jumps
+ * instead of stopping, what there is can be closed. */
+void sealer_start(struct sealer **s, const struct keyring *ring);
 void sealer_close(struct sealer **s);
 
 /* Append the token's text, alphabet [A-Za-z0-9_-].

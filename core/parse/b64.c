@@ -5,23 +5,26 @@
 static const char b64_letters[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 static const char b32_letters[32] = "abcdefghijklmnopqrstuvwxyz234567";
 
-/* Value of each byte, 0xff where it has none. Filled before main. */
-static uint8_t b64_value[256], b32_value[256];
+/* Value of each byte, 0xff where it has none. */
+#define B64_VALUE(c)                                                                                         \
+	((c) >= 'A' && (c) <= 'Z'          ? (c) - 'A'                                                       \
+		: (c) >= 'a' && (c) <= 'z' ? (c) - 'a' + 26                                                  \
+		: (c) >= '0' && (c) <= '9' ? (c) - '0' + 52                                                  \
+		: (c) == '-'               ? 62                                                              \
+		: (c) == '_'               ? 63                                                              \
+					   : 0xff)
+#define B32_VALUE(c)                                                                                         \
+	((c) >= 'A' && (c) <= 'Z'          ? (c) - 'A'                                                       \
+		: (c) >= 'a' && (c) <= 'z' ? (c) - 'a'                                                       \
+		: (c) >= '2' && (c) <= '7' ? (c) - '2' + 26                                                  \
+					   : 0xff)
+#define FOUR(f, c) f(c), f((c) + 1), f((c) + 2), f((c) + 3)
+#define SIXTEEN(f, c) FOUR(f, c), FOUR(f, (c) + 4), FOUR(f, (c) + 8), FOUR(f, (c) + 12)
+#define SIXTY_FOUR(f, c) SIXTEEN(f, c), SIXTEEN(f, (c) + 16), SIXTEEN(f, (c) + 32), SIXTEEN(f, (c) + 48)
+#define ALL(f) SIXTY_FOUR(f, 0), SIXTY_FOUR(f, 64), SIXTY_FOUR(f, 128), SIXTY_FOUR(f, 192)
 
-__attribute__((constructor)) static void make_tables(void)
-{
-	for (unsigned i = 0; i < 256; i++)
-		b64_value[i] = b32_value[i] = 0xff;
-	for (unsigned i = 0; i < 64; i++)
-		b64_value[(uint8_t)b64_letters[i]] = (uint8_t)i;
-	for (unsigned i = 0; i < 32; i++) {
-		uint8_t c = (uint8_t)b32_letters[i];
-
-		b32_value[c] = (uint8_t)i;
-		if (ascii_alpha(c))
-			b32_value[c & 0xdf] = (uint8_t)i;
-	}
-}
+static const uint8_t b64_value[256] = {ALL(B64_VALUE)};
+static const uint8_t b32_value[256] = {ALL(B32_VALUE)};
 
 void b64url_encode(slice in, struct buf *out)
 {
