@@ -215,13 +215,14 @@ static int executed(struct fold *f, size_t queued)
 	return rc;
 }
 
-/* Try for a partition whose lease is absent. 1: it is ours. 0: not. -errno. The new number is larger than the
- * last by a random step: if Redis comes back without its last second, two
- * owners of the same old number cannot take each other for themselves. */
+/* Try for a partition whose lease is absent. 1: it is ours. 0: not. -errno.
+ * The new number is larger than the last by a random step: if Redis comes back
+ * without its last second, two owners of the same old number cannot take each
+ * other for themselves. */
 static int take(struct fold *f, struct partition *p)
 {
 	struct rkey fence = fence_of(p), lease = lease_of(p);
-	uint64_t present, last, now = clock_mono_ms();
+	uint64_t present = 0, last = 0, now = clock_mono_ms();
 	unsigned step = 0;
 	char by[16];
 	int rc;
@@ -269,7 +270,7 @@ static void guard(struct fold *f, const struct partition *p)
 /* 1: still ours. 0: not. -errno. */
 static int guarded(struct fold *f, const struct partition *p)
 {
-	uint64_t there;
+	uint64_t there = 0;
 	int rc = done(f, 2);
 
 	if (rc == 0)
