@@ -17,6 +17,7 @@ struct copier {
 	struct copier_config cfg;
 	struct sealer *sealer;
 	struct attempts *attempts;
+	struct mixed *mixed;
 	struct arena arena;
 	jmp_buf full; /* out of message_plan or message_render, which hold nothing but arena memory */
 };
@@ -35,6 +36,7 @@ struct copier *copier_open(const struct copier_config *cfg)
 	c->cfg = *cfg;
 	c->sealer = sealer_open(cfg->ring);
 	c->attempts = attempts_open(ATTEMPTS_MAX);
+	c->mixed = mixed_open(cfg->mixed ? cfg->mixed : MIXED_MAX);
 	arena_init(&c->arena, cfg->arena ? cfg->arena : COPIER_ARENA + 8 * cfg->max_message, arena_full, c);
 	return c;
 }
@@ -48,6 +50,7 @@ void copier_close(struct copier **cp)
 		return;
 	sealer_close(&c->sealer);
 	attempts_close(&c->attempts);
+	mixed_close(&c->mixed);
 	arena_free(&c->arena);
 	free(c);
 }
@@ -84,10 +87,10 @@ static int number_of(struct copier *c, const struct plan *plan, bool known, uint
 }
 
 /* Who this copy is for. 0, or as sequence_take. */
-static int identify(struct copier *c, const struct envelope *e, const struct plan *plan, struct event *sent,
-	struct identity *id)
+static int identify(
+	struct copier *c, slice address, const struct plan *plan, struct event *sent, struct identity *id)
 {
-	slice address = buf_slice(&e->recipient), message_id = plan_message_id(plan);
+	slice message_id = plan_message_id(plan);
 	uint64_t ms = clock_ms();
 	struct attempt a = {.campaign = hash_campaign(c->cfg.ring, plan_tenant(plan), plan_campaign(plan)),
 		.recipient = hash_recipient(c->cfg.ring, address),
@@ -154,20 +157,21 @@ static void render(struct copier *c, const struct plan *plan, const struct ident
 	}
 }
 
-static void prepare(
-	struct copier *c, const struct envelope *e, slice message, uint64_t size, struct relay_copy *copy)
+static void prepare(struct copier *c, const struct envelope *e, unsigned i, slice message, uint64_t size,
+	struct relay_copy *copy)
 {
 	const struct plan *plan = message_plan(&c->arena, message, &c->cfg.policy);
 	struct identity id;
 	int rc;
 
 	if (plan_campaign(plan).len == 0 || !plan_tracks(plan)) {
+		copy->shared = true;
 		metric_add(METRIC_messages_untouched, 1);
 		return;
 	}
 	rc = outbox_ready(c->cfg.outbox, COPIER_ROOM);
 	if (rc == 0)
-		rc = identify(c, e, plan, &copy->event, &id);
+		rc = identify(c, envelope_address(e, i), plan, &copy->event, &id);
 	if (rc == -EOVERFLOW) {
 		metric_add(METRIC_messages_untouched, 1);
 		return;
@@ -183,13 +187,13 @@ static void prepare(
 	render(c, plan, &id, message, size, copy);
 }
 
-void copier_prepare(
-	struct copier *c, const struct envelope *e, slice message, uint64_t size, struct relay_copy *copy)
+void copier_prepare(struct copier *c, const struct envelope *e, unsigned i, slice message, uint64_t size,
+	struct relay_copy *copy)
 {
 	metric_add(METRIC_messages_in, 1);
 	copy->message = message;
 	if (setjmp(c->full) == 0) {
-		prepare(c, e, message, size, copy);
+		prepare(c, e, i, message, size, copy);
 	} else {
 		metric_add(METRIC_messages_untouched, 1);
 		log_warn("copier", "message too costly to understand, the original goes out", "bytes=%zu",
@@ -211,4 +215,75 @@ bool copier_taken(struct copier *c, struct relay_copy *copy, slice text)
 	copy->event.queue_id = copy->has_sender ? SLICE_NONE : smtp_queue_id(text);
 	outbox_put(c->cfg.outbox, &copy->event);
 	return true;
+}
+
+/* A key for who sends to whom. */
+static uint64_t pair_of(const struct copier *c, const struct envelope *e, unsigned i)
+{
+	struct buf both;
+	uint64_t h;
+
+	buf_init(&both, 2 * SMTP_MAX_PARAMS);
+	buf_put(&both, buf_slice(&e->sender));
+	buf_byte(&both, 0); /* stands in no address */
+	buf_put(&both, envelope_address(e, i));
+	h = hash_content(c->cfg.ring, buf_slice(&both));
+	buf_free(&both);
+	return h;
+}
+
+static uint64_t content_of(const struct copier *c, slice message)
+{
+	uint64_t h = hash_content(c->cfg.ring, message);
+
+	return h == MIXED_ALONE ? 1 : h;
+}
+
+bool copier_alone(const struct copier *c, const struct envelope *e, unsigned i)
+{
+	return !mixed_empty(c->mixed) && mixed_find(c->mixed, pair_of(c, e, i), MIXED_ALONE, clock_ms());
+}
+
+bool copier_known(const struct copier *c, const struct envelope *e, unsigned i, slice message)
+{
+	uint64_t pair;
+
+	if (mixed_empty(c->mixed))
+		return false;
+	pair = pair_of(c, e, i);
+	return mixed_any(c->mixed, pair) && mixed_find(c->mixed, pair, content_of(c, message), clock_ms());
+}
+
+/* What the client did not hear. */
+static void remember(struct copier *c, const struct envelope *e, slice message, const struct relay_outcome *o)
+{
+	uint64_t content = content_of(c, message), now = clock_ms();
+	bool again = false;
+
+	for (unsigned i = 0; i < e->count; i++)
+		again |= o[i].known;
+	for (unsigned i = 0; i < e->count; i++) {
+		if (o[i].code / 100 == 2)
+			mixed_put(c->mixed, pair_of(c, e, i), content, now);
+		/* What is put off may go well with the others the next time; what
+		 * is refused, or put off once more, would hold them up for ever. */
+		else if (o[i].own && (o[i].code >= 500 || again))
+			mixed_put(c->mixed, pair_of(c, e, i), MIXED_ALONE, now);
+	}
+}
+
+void copier_answered(
+	struct copier *c, const struct envelope *e, slice message, const struct relay_outcome *o, bool mixed)
+{
+	if (mixed) {
+		remember(c, e, message, o);
+		return;
+	}
+	for (unsigned i = 0; i < e->count && !mixed_empty(c->mixed); i++) {
+		if (o[i].code / 100 == 4)
+			continue;
+		mixed_drop(c->mixed, pair_of(c, e, i), MIXED_ALONE);
+		if (o[i].known)
+			mixed_drop(c->mixed, pair_of(c, e, i), content_of(c, message));
+	}
 }

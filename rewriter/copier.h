@@ -1,4 +1,5 @@
-/* Makes the copy that goes to the hop, and records it once it went.
+/* Makes the copies that go to the hop, records them once they went, and
+ * remembers those that went though the client had to be told otherwise.
  *
  * Where anything is in doubt the original goes, unchanged, and the reason is
  * counted. Only a message that cannot be recorded (disk full) is put off.
@@ -8,6 +9,7 @@
 
 #include "core/io/outbox.h"
 #include "rewriter/message.h"
+#include "rewriter/mixed.h"
 #include "rewriter/relay.h"
 #include "rewriter/sequence.h"
 
@@ -25,7 +27,8 @@ struct copier_config { /* all of it is borrowed */
 	struct outbox *outbox;
 	struct sequence *sequence;
 	size_t max_message;
-	size_t arena; /* most memory for understanding one message; 0: the default */
+	size_t arena;   /* most memory for understanding one message; 0: the default */
+	unsigned mixed; /* entries of the table; 0: MIXED_MAX */
 };
 
 struct copier;
@@ -34,10 +37,16 @@ struct copier *copier_open(const struct copier_config *cfg);
 void copier_close(struct copier **c);
 
 /* As relay_world.prepare. Puts a CAMPAIGN event when it reserves numbers. */
-void copier_prepare(
-	struct copier *c, const struct envelope *e, slice message, uint64_t size, struct relay_copy *copy);
+void copier_prepare(struct copier *c, const struct envelope *e, unsigned i, slice message, uint64_t size,
+	struct relay_copy *copy);
 /* The hop took the copy; text: of its reply. Puts SENT into the outbox. True:
  * there is something to flush and to wait for. */
 bool copier_taken(struct copier *c, struct relay_copy *copy, slice text);
+
+/* As relay_world.alone, .known and .answered. */
+bool copier_alone(const struct copier *c, const struct envelope *e, unsigned i);
+bool copier_known(const struct copier *c, const struct envelope *e, unsigned i, slice message);
+void copier_answered(
+	struct copier *c, const struct envelope *e, slice message, const struct relay_outcome *o, bool mixed);
 
 #endif

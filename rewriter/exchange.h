@@ -13,7 +13,7 @@
 #include "core/base/buf.h"
 #include "core/parse/smtp.h"
 
-#define EXCHANGE_MAX_QUEUE 16       /* commands queued or unanswered */
+#define EXCHANGE_MAX_QUEUE 112      /* commands queued or unanswered: a transaction of 100 recipients */
 #define EXCHANGE_PIECE (128 * 1024) /* message bytes put ahead of the socket */
 #define EXCHANGE_KEEP (64 * 1024)   /* a larger buffer is given back after each message */
 

@@ -24,14 +24,17 @@
 #define ACCEPT_PAUSE_MS 100
 #define RESOLVE_AGAIN_MS 10000
 
+enum { DOOR_SMTP, DOOR_LMTP, DOORS };
+
 struct client {
 	struct front *front;
 	struct client *next, **link; /* list of all */
 	struct relay relay;
 	int fd, hop_fd; /* -1: closed */
 	struct loop_fd *watch, *hop_watch;
-	struct loop_timer *timer, *hop_timer;
+	struct loop_timer *timer, *hop_timer, *copies_timer;
 	bool connecting;
+	bool copying;     /* the first copy of a message for several was prepared */
 	unsigned address; /* of the hop: the one being tried */
 	int64_t ticket;
 	struct client *waiting; /* list of those that wait for a flush or a sync */
@@ -49,14 +52,19 @@ struct address {
 
 struct front {
 	struct front_config cfg;
-	struct session_config session;
+	struct door {
+		struct front *front;
+		struct session_config session;
+		int fd; /* borrowed */
+		struct loop_fd *listener;
+	} door[DOORS];
 	struct loop *loop;
-	struct loop_fd *listener;
 	struct loop_timer *accept_pause, *stop_timer, *sync_timer;
 	struct client *clients;
 	unsigned count;
 	struct waiting put;    /* recorded in this turn */
 	struct waiting synced; /* flushed, not yet synced */
+	int64_t ticket;        /* of the last flush */
 	struct address addresses[MAX_ADDRESSES];
 	unsigned address_count;
 	uint64_t resolved_ms;
@@ -89,34 +97,68 @@ static struct client *waiting_take(struct waiting *w)
 
 /* The relay's world. */
 
-static void prepare(
-	void *arg, const struct envelope *e, slice message, uint64_t size, struct relay_copy *copy)
+static bool alone(void *arg, const struct envelope *e, unsigned i)
 {
 	struct client *c = arg;
 
-	copier_prepare(c->front->cfg.copier, e, message, size, copy);
+	return copier_alone(c->front->cfg.copier, e, i);
+}
+
+static bool known(void *arg, const struct envelope *e, unsigned i, slice message)
+{
+	struct client *c = arg;
+
+	return copier_known(c->front->cfg.copier, e, i, message);
+}
+
+static void prepare(void *arg, const struct envelope *e, unsigned i, slice message, uint64_t size,
+	struct relay_copy *copy)
+{
+	struct client *c = arg;
+
+	if (e->count > 1 && !c->copying) {
+		loop_timer_set(c->copies_timer, FRONT_COPIES_MS);
+		c->copying = true;
+	}
+	copier_prepare(c->front->cfg.copier, e, i, message, size, copy);
 }
 
 static bool taken(void *arg, struct relay_copy *copy, slice text)
 {
 	struct client *c = arg;
 
-	if (!copier_taken(c->front->cfg.copier, copy, text))
-		return false;
-	waiting_put(&c->front->put, c);
-	return true;
+	return copier_taken(c->front->cfg.copier, copy, text);
 }
 
-static void answered(void *arg, int code)
+static void sync_wanted(void *arg)
 {
-	(void)arg;
-	metric_add(code < 400   ? METRIC_messages_delivered
-		   : code < 500 ? METRIC_messages_deferred
-				: METRIC_messages_refused,
-		1);
+	struct client *c = arg;
+
+	waiting_put(&c->front->put, c);
 }
 
-static const struct relay_world world = {prepare, taken, answered};
+static void answered(
+	void *arg, const struct envelope *e, slice message, const struct relay_outcome *o, bool mixed)
+{
+	struct client *c = arg;
+
+	loop_timer_stop(c->copies_timer);
+	c->copying = false;
+	copier_answered(c->front->cfg.copier, e, message, o, mixed);
+	if (mixed)
+		metric_add(METRIC_messages_mixed, 1);
+	for (unsigned i = 0; i < e->count; i++) {
+		if (o[i].shared)
+			continue;
+		metric_add(o[i].known        ? METRIC_messages_known
+			   : o[i].code < 400 ? METRIC_messages_delivered
+			   : o[i].code < 500 ? METRIC_messages_deferred
+					     : METRIC_messages_refused,
+			1);
+	}
+}
+
+static const struct relay_world world = {alone, known, prepare, taken, sync_wanted, answered};
 
 /* The next hop. */
 
@@ -349,6 +391,7 @@ static void client_free(struct client *c)
 	hop_close(c);
 	loop_timer_free(&c->timer);
 	loop_timer_free(&c->hop_timer);
+	loop_timer_free(&c->copies_timer);
 	relay_free(&c->relay);
 	*c->link = c->next;
 	if (c->next)
@@ -404,6 +447,13 @@ static void client_late(void *arg)
 	else
 		relay_client_late(&c->relay);
 	pump(c);
+}
+
+static void copies_late(void *arg)
+{
+	struct client *c = arg;
+
+	relay_overdue(&c->relay);
 }
 
 static void client_write(struct client *c)
@@ -466,8 +516,9 @@ static void pump(struct client *c)
 		client_arm(c);
 }
 
-static void client_open(struct front *f, int fd)
+static void client_open(struct door *d, int fd)
 {
+	struct front *f = d->front;
 	struct client *c = must_zalloc(sizeof *c);
 	int on = 1;
 
@@ -481,7 +532,8 @@ static void client_open(struct front *f, int fd)
 	c->watch = loop_watch(f->loop, fd, 0, client_ready, c);
 	c->timer = loop_timer(f->loop, client_late, c);
 	c->hop_timer = loop_timer(f->loop, hop_late, c);
-	relay_init(&c->relay, &f->session, &world, c);
+	c->copies_timer = loop_timer(f->loop, copies_late, c);
+	relay_init(&c->relay, &d->session, &world, c);
 	pump(c);
 }
 
@@ -489,21 +541,23 @@ static void accept_again(void *arg)
 {
 	struct front *f = arg;
 
-	if (!f->stopping)
-		loop_change(f->listener, LOOP_READ);
+	for (int i = 0; i < DOORS; i++)
+		if (f->door[i].listener)
+			loop_change(f->door[i].listener, LOOP_READ);
 }
 
 static void accept_ready(void *arg, int events)
 {
 	static const char full[] = "421 4.3.2 too many sessions, try again later\r\n";
-	struct front *f = arg;
+	struct door *d = arg;
+	struct front *f = d->front;
 
 	(void)events;
 	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-		int fd = accept4(f->cfg.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(d->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0 && f->count < f->cfg.config->rewriter_max_sessions) {
-			client_open(f, fd);
+			client_open(d, fd);
 		} else if (fd >= 0) {
 			send(fd, full, sizeof full - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 			close(fd);
@@ -511,7 +565,7 @@ static void accept_ready(void *arg, int events)
 				(long long)f->cfg.config->rewriter_max_sessions);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
 			log_error("front", "cannot accept clients", "err=%s", strerror(errno));
-			loop_change(f->listener, 0);
+			loop_change(d->listener, 0);
 			loop_timer_set(f->accept_pause, ACCEPT_PAUSE_MS);
 			return;
 		} else if (errno != EINTR && errno != ECONNABORTED) {
@@ -534,8 +588,13 @@ static void turn(void *arg)
 	int64_t ticket = outbox_flush(f->cfg.outbox);
 	struct client *c;
 
+	if (ticket > 0)
+		f->ticket = ticket;
 	if (!f->put.first)
 		return;
+	/* What the client waits for may have been flushed in an earlier turn. */
+	if (ticket == 0)
+		ticket = outbox_synced(f->cfg.outbox, f->ticket) ? 0 : f->ticket;
 	if (ticket > 0 && !f->synced.first)
 		loop_timer_set(f->sync_timer, FRONT_SYNC_MS);
 	while ((c = waiting_take(&f->put))) {
@@ -572,7 +631,8 @@ static void begin_stop(struct front *f)
 	struct client *next;
 
 	f->stopping = true;
-	loop_unwatch(&f->listener);
+	for (int i = 0; i < DOORS; i++)
+		loop_unwatch(&f->door[i].listener);
 	loop_timer_stop(f->accept_pause);
 	loop_timer_set(f->stop_timer, FRONT_STOP_MS);
 	if (f->count == 0)
@@ -606,13 +666,23 @@ static void wake(void *arg)
 	loop_wake(arg);
 }
 
+static void door_open(struct front *f, int which, int fd)
+{
+	struct door *d = &f->door[which];
+
+	*d = (struct door){.front = f, .fd = fd};
+	d->session = (struct session_config){.host = slice_str(f->cfg.config->rewriter_host_name),
+		.max_message = (size_t)f->cfg.config->rewriter_max_message_mb << 20,
+		.lmtp = which == DOOR_LMTP};
+	if (fd >= 0)
+		d->listener = loop_watch(f->loop, fd, LOOP_READ, accept_ready, d);
+}
+
 struct front *front_open(const struct front_config *cfg)
 {
 	struct front *f = must_zalloc(sizeof *f);
 
 	f->cfg = *cfg;
-	f->session = (struct session_config){.host = slice_str(cfg->config->rewriter_host_name),
-		.max_message = (size_t)cfg->config->rewriter_max_message_mb << 20};
 	f->put.last = &f->put.first;
 	f->synced.last = &f->synced.first;
 	f->loop = cfg->loop;
@@ -622,7 +692,8 @@ struct front *front_open(const struct front_config *cfg)
 	loop_on_turn(f->loop, turn, f);
 	loop_on_wake(f->loop, woken, f);
 	outbox_on_sync(cfg->outbox, wake, f->loop);
-	f->listener = loop_watch(f->loop, cfg->listen_fd, LOOP_READ, accept_ready, f);
+	door_open(f, DOOR_SMTP, cfg->listen_fd);
+	door_open(f, DOOR_LMTP, cfg->lmtp_fd);
 	resolve(f);
 	return f;
 }
@@ -655,7 +726,8 @@ void front_close(struct front **fp)
 	while (f->clients)
 		client_free(f->clients);
 	outbox_on_sync(f->cfg.outbox, NULL, NULL);
-	loop_unwatch(&f->listener);
+	for (int i = 0; i < DOORS; i++)
+		loop_unwatch(&f->door[i].listener);
 	loop_timer_free(&f->accept_pause);
 	loop_timer_free(&f->stop_timer);
 	loop_timer_free(&f->sync_timer);

@@ -1,4 +1,4 @@
-/* The sockets of the SMTP front: clients on one side, one connection to the
+/* The sockets of the SMTP and LMTP front: clients on one side, one connection to the
  * next hop for each of them on the other.
  *
  * One loop, one thread. What is put into the outbox in a turn is flushed at its
@@ -16,15 +16,19 @@
 #define FRONT_STOP_MS 10000
 /* A sync that takes longer than this no longer holds up the answer. */
 #define FRONT_SYNC_MS 10000
+/* Behind a message of several recipients no further copy is begun after this:
+ * the client waits ten minutes for its answer (RFC 5321 4.5.3.2.6). */
+#define FRONT_COPIES_MS (4 * 60 * 1000)
 /* How long the hop may take to answer QUIT. */
 #define FRONT_QUIT_MS 5000
 
 struct front;
 
 struct front_config {
-	struct loop *loop;	     /* borrowed; lives longer than the outbox, whose threads wake it */
+	struct loop *loop;           /* borrowed; lives longer than the outbox, whose threads wake it */
 	const struct config *config; /* borrowed */
 	int listen_fd;               /* borrowed */
+	int lmtp_fd;                 /* borrowed; -1: none */
 	struct copier *copier;       /* borrowed */
 	struct outbox *outbox;       /* borrowed */
 };

@@ -1,4 +1,4 @@
-/* landfall-rewriter: the SMTP front. */
+/* landfall-rewriter: the SMTP and LMTP front. */
 #include "core/base/must.h"
 #include "core/io/daemon.h"
 #include "core/io/keyfile.h"
@@ -27,7 +27,7 @@ struct rewriter {
 	struct config config;
 	struct keyring ring;
 	struct policy policy;
-	int listen_fd;
+	int listen_fd, lmtp_fd; /* -1: none */
 	struct loop *loop;
 	struct outbox *outbox;
 	struct sequence *sequence;
@@ -94,6 +94,11 @@ static int open_all(struct rewriter *w, struct buf *why)
 	w->listen_fd = daemon_listen(&c->rewriter_listen, "rewriter.listen", why);
 	if (w->listen_fd < 0)
 		return fail_with(why, EXIT_WORLD);
+	if (c->rewriter_lmtp_listen.port) {
+		w->lmtp_fd = daemon_listen(&c->rewriter_lmtp_listen, "rewriter.lmtp_listen", why);
+		if (w->lmtp_fd < 0)
+			return fail_with(why, EXIT_WORLD);
+	}
 	w->loop = loop_open();
 	rc = open_outbox(w);
 	if (rc)
@@ -107,6 +112,7 @@ static int open_all(struct rewriter *w, struct buf *why)
 	w->front = front_open(&(struct front_config){.loop = w->loop,
 		.config = c,
 		.listen_fd = w->listen_fd,
+		.lmtp_fd = w->lmtp_fd,
 		.copier = w->copier,
 		.outbox = w->outbox});
 	if (health_open(&w->health, &c->rewriter_metrics, "rewriter.metrics", why) < 0)
@@ -124,6 +130,8 @@ static void close_all(struct rewriter *w)
 	loop_close(&w->loop);
 	if (w->listen_fd >= 0)
 		close(w->listen_fd);
+	if (w->lmtp_fd >= 0)
+		close(w->lmtp_fd);
 	config_close(&w->config);
 }
 
@@ -151,7 +159,7 @@ static bool set_up(struct rewriter *w, bool up)
 }
 
 /* With port 0 in the configuration this is the one that was given. */
-static void say_address(int fd)
+static void say_address(const char *protocol, int fd)
 {
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof sa;
@@ -160,15 +168,16 @@ static void say_address(int fd)
 	if (getsockname(fd, (struct sockaddr *)&sa, &len) == 0)
 		getnameinfo((struct sockaddr *)&sa, len, host, sizeof host, port, sizeof port,
 			NI_NUMERICHOST | NI_NUMERICSERV);
-	log_info("main", "listening", "host=%s port=%s", host, port);
+	log_info("main", "listening", "protocol=%s host=%s port=%s", protocol, host, port);
 }
 
 int main(int argc, char **argv)
 {
 	static const struct daemon_about about = {.program = "landfall-rewriter",
-		.what = "SMTP proxy before the MTA: gives every recipient's copy its own pixel and links",
+		.what = "SMTP and LMTP proxy before the MTA: gives every recipient's copy its own pixel and "
+			"links",
 		.example = "landfall-rewriter --config /etc/landfall/landfall.conf"};
-	static struct rewriter w = {.listen_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+	static struct rewriter w = {.listen_fd = -1, .lmtp_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 	struct buf why;
 	int rc;
 
@@ -182,7 +191,9 @@ int main(int argc, char **argv)
 	daemon_signals(stop, NULL, &w);
 	rc = open_all(&w, &why);
 	if (rc == 0) {
-		say_address(w.listen_fd);
+		say_address("smtp", w.listen_fd);
+		if (w.lmtp_fd >= 0)
+			say_address("lmtp", w.lmtp_fd);
 		daemon_ready("smtp");
 		if (set_up(&w, true))
 			front_run(w.front);

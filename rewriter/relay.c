@@ -5,6 +5,14 @@
 #define UNREACHED "4.4.1 next hop does not answer"
 #define LOST "4.4.2 connection to the next hop lost"
 #define DOWN "4.3.2 next hop does not answer, try again later"
+#define MIXED "4.3.0 not taken for all recipients yet, try again"
+#define KNOWN "2.0.0 Ok, taken at an earlier attempt"
+#define NO_TIME "4.4.2 no time left for this recipient, try again"
+#define ALONE "4.5.3 this recipient needs a transaction of its own, try again"
+#define CHANGED "4.3.0 a recipient is no longer taken, try again"
+/* Of each reply, where there are several recipients. */
+#define KEPT_TEXT 1000
+#define MAX_TEXTS (SESSION_MAX_RECIPIENTS * KEPT_TEXT)
 
 /* What a message may rest on; without it a transaction cannot be carried over
  * to a new connection. */
@@ -17,6 +25,7 @@ void relay_init(struct relay *r, const struct session_config *cfg, const struct 
 	exchange_init(&r->exchange, cfg->host);
 	buf_init(&r->pending, RELAY_MAX_PENDING);
 	buf_init(&r->text, SMTP_MAX_REPLY);
+	buf_init(&r->texts, MAX_TEXTS);
 	/* Rendering adds tokens; how much may be added is decided where it is done. */
 	buf_init(&r->copy.rendered, SIZE_MAX / 2);
 	buf_init(&r->copy.sender, SMTP_MAX_PATH);
@@ -28,6 +37,7 @@ void relay_free(struct relay *r)
 	exchange_free(&r->exchange);
 	buf_free(&r->pending);
 	buf_free(&r->text);
+	buf_free(&r->texts);
 	buf_free(&r->copy.rendered);
 	buf_free(&r->copy.sender);
 }
@@ -61,37 +71,49 @@ static void send_mail(struct relay *r)
 	exchange_mail(&r->exchange, buf_slice(&e->sender), buf_slice(&e->sender_params),
 		most && size > most ? most : size);
 	r->mail_sent = true;
+	r->held = 0;
 	r->heard = false;
 	r->failed = 0;
+}
+
+static void say_rcpt(struct relay *r, unsigned i)
+{
+	const struct envelope *e = &r->session.envelope;
+
+	exchange_rcpt(&r->exchange, envelope_address(e, i), envelope_params(e, i));
 }
 
 /* Ask the hop what the session wants to know of it. */
 static void probe(struct relay *r)
 {
-	const struct envelope *e = &r->session.envelope;
-
 	if (r->session.mail != SESSION_ASKED && r->session.rcpt != SESSION_ASKED)
 		return;
 	if (!r->mail_sent)
 		send_mail(r);
 	if (r->session.rcpt == SESSION_ASKED)
-		exchange_rcpt(&r->exchange, buf_slice(&e->recipient), buf_slice(&e->recipient_params));
+		say_rcpt(r, r->session.envelope.count);
 }
 
 static void deliver(struct relay *r)
 {
 	const struct envelope *e = &r->session.envelope;
+	bool all = r->copy.shared || e->count == 1;
 	struct exchange *x = &r->exchange;
 
-	if (r->copy.has_sender || !r->mail_sent) {
+	/* The transaction in which the recipients were asked for will do if it
+	 * holds these very ones. */
+	if (!r->mail_sent || r->copy.has_sender || !all || r->held != e->count) {
 		if (r->mail_sent)
 			exchange_rset(x);
 		exchange_mail(x, r->copy.has_sender ? buf_slice(&r->copy.sender) : buf_slice(&e->sender),
 			buf_slice(&e->sender_params), r->copy.message.len);
-		exchange_rcpt(x, buf_slice(&e->recipient), buf_slice(&e->recipient_params));
+		for (unsigned i = all ? 0 : r->at; i < (all ? e->count : r->at + 1); i++)
+			say_rcpt(r, i);
 		r->mail_sent = true;
+		r->held = 0;
 	}
 	r->failed = 0;
+	r->body = false;
 	exchange_data(x);
 }
 
@@ -104,38 +126,173 @@ static void hop_reset(struct relay *r)
 	r->mail_sent = false;
 }
 
-/* The message has its answer. */
-static void finish(struct relay *r, int code, slice text)
+static void answer_outcome(struct relay *r, const struct relay_outcome *o)
 {
+	int code = o->code;
+
+	/* One recipient's 421 does not end an LMTP session that has more to say. */
+	if (code == 421 && r->session.cfg->lmtp)
+		code = 451;
+	session_answer(&r->session, code, slice_sub(buf_slice(&r->texts), o->at, o->at + o->len));
+}
+
+/* The outcome that is told for all: the first one, but rather that of a copy
+ * that went now. NULL: they differ. */
+static const struct relay_outcome *common(const struct relay *r)
+{
+	const struct relay_outcome *o = r->outcome, *told = o;
+
+	for (unsigned i = 1; i < r->session.envelope.count; i++) {
+		if (o[i].code / 100 != o->code / 100)
+			return NULL;
+		if (told->known)
+			told = &o[i];
+	}
+	return told;
+}
+
+/* The message has its answer. */
+static void tell(struct relay *r)
+{
+	const struct envelope *e = &r->session.envelope;
+	bool lmtp = r->session.cfg->lmtp;
+	const struct relay_outcome *told = lmtp ? NULL : common(r);
+
 	r->phase = RELAY_PROBE;
-	r->world->answered(r->arg, code);
-	session_answer(&r->session, code, text);
+	r->world->answered(r->arg, e, buf_slice(&r->session.message), r->outcome, !lmtp && !told);
+	if (told)
+		answer_outcome(r, told);
+	else if (!lmtp)
+		session_answer(&r->session, 451, SLICE(MIXED));
+	/* The last answer ends the transaction, and with it the count. */
+	for (unsigned i = 0, n = lmtp ? e->count : 0; i < n; i++)
+		answer_outcome(r, &r->outcome[i]);
 	hop_reset(r);
 	r->copy.message = SLICE_NONE;
+	buf_clear(&r->texts);
+	if (r->texts.room > SESSION_KEEP)
+		buf_free(&r->texts);
 	buf_clear(&r->copy.rendered);
 	if (r->copy.rendered.room > SESSION_KEEP)
 		buf_free(&r->copy.rendered);
 }
 
-static void message_whole(struct relay *r)
+/* All copies have their outcome. */
+static void conclude(struct relay *r)
+{
+	if (!r->recorded) {
+		tell(r);
+		return;
+	}
+	r->phase = RELAY_SYNC;
+	r->world->sync(r->arg);
+}
+
+static void put_outcome(struct relay *r, int code, slice text)
+{
+	slice kept = slice_sub(text, 0, r->session.envelope.count > 1 ? KEPT_TEXT : text.len);
+
+	r->outcome[r->at++] = (struct relay_outcome){.code = code, .at = r->texts.len, .len = kept.len};
+	buf_put(&r->texts, kept);
+}
+
+/* Is there nothing to send to the recipient whose turn it is? */
+static bool skip_known(struct relay *r)
+{
+	if (r->session.cfg->lmtp ||
+		!r->world->known(r->arg, &r->session.envelope, r->at, buf_slice(&r->session.message)))
+		return false;
+	put_outcome(r, 250, SLICE(KNOWN));
+	r->outcome[r->at - 1].known = true;
+	return true;
+}
+
+/* This is the outcome of all recipients that have none yet. */
+static void end_copies(struct relay *r, int code, slice text)
+{
+	while (r->at < r->session.envelope.count)
+		if (!skip_known(r))
+			put_outcome(r, code, text);
+	conclude(r);
+}
+
+static void prepare_copy(struct relay *r)
 {
 	struct relay_copy *c = &r->copy;
 
 	c->code = 0;
-	c->has_sender = c->tracked = false;
+	c->has_sender = c->tracked = c->shared = false;
 	buf_clear(&c->rendered);
 	buf_clear(&c->sender);
 	c->message = buf_slice(&r->session.message);
-	r->world->prepare(r->arg, &r->session.envelope, c->message, r->exchange.offer.size, c);
-	if (c->code) {
-		finish(r, c->code, slice_str(c->text));
+	r->world->prepare(r->arg, &r->session.envelope, r->at, c->message, r->exchange.offer.size, c);
+	/* Others have theirs already. */
+	if (r->at > 0)
+		c->shared = false;
+}
+
+/* Send the next copy, or none is left. */
+static void next_copy(struct relay *r)
+{
+	r->again = r->body = false;
+	while (r->at < r->session.envelope.count) {
+		if (skip_known(r))
+			continue;
+		/* Nobody waits for what is not begun: it will come again. */
+		if (r->at > 0 && (r->client_gone || r->overdue)) {
+			end_copies(r, 451, SLICE(NO_TIME));
+			return;
+		}
+		prepare_copy(r);
+		if (r->copy.code) {
+			put_outcome(r, r->copy.code, slice_str(r->copy.text));
+			continue;
+		}
+		r->phase = RELAY_DELIVER;
+		if (r->hop == RELAY_HOP_READY)
+			deliver(r);
+		else if (r->hop == RELAY_HOP_NONE)
+			r->hop = RELAY_HOP_WANTED;
 		return;
 	}
-	r->phase = RELAY_DELIVER;
-	if (r->hop == RELAY_HOP_READY)
-		deliver(r);
-	else if (r->hop == RELAY_HOP_NONE)
+	conclude(r);
+}
+
+/* The copy under way has its outcome. */
+static void copy_done(struct relay *r, int code, slice text)
+{
+	put_outcome(r, code, text);
+	r->outcome[r->at - 1].own = true;
+	while (r->copy.shared && r->at < r->session.envelope.count) {
+		r->outcome[r->at] = r->outcome[r->at - 1];
+		r->outcome[r->at++].shared = true;
+	}
+	next_copy(r);
+}
+
+static void message_whole(struct relay *r)
+{
+	r->at = 0;
+	r->overdue = r->recorded = false;
+	next_copy(r);
+}
+
+/* A recipient that was not taken together with others comes alone, so that the
+ * others do not wait for it. */
+static void rcpt(struct relay *r)
+{
+	const struct envelope *e = &r->session.envelope;
+	bool alone = !r->session.cfg->lmtp && r->world->alone(r->arg, e, e->count);
+
+	if (e->count > 0 && (alone || r->alone)) {
+		session_answer(&r->session, 452, SLICE(ALONE));
+		return;
+	}
+	r->alone = alone;
+	if (r->hop == RELAY_HOP_NONE)
 		r->hop = RELAY_HOP_WANTED;
+	if (r->hop == RELAY_HOP_READY)
+		probe(r);
 }
 
 /* Give the session the client's bytes and see to its wishes. */
@@ -152,10 +309,7 @@ static slice serve(struct relay *r, slice in)
 				send_mail(r);
 			break;
 		case SESSION_RCPT:
-			if (r->hop == RELAY_HOP_NONE)
-				r->hop = RELAY_HOP_WANTED;
-			if (r->hop == RELAY_HOP_READY)
-				probe(r);
+			rcpt(r);
 			break;
 		case SESSION_MESSAGE:
 			message_whole(r);
@@ -206,6 +360,11 @@ void relay_client_late(struct relay *r)
 	go_on(r);
 }
 
+void relay_overdue(struct relay *r)
+{
+	r->overdue = true;
+}
+
 void relay_stop(struct relay *r)
 {
 	session_stop(&r->session);
@@ -216,18 +375,30 @@ void relay_stop(struct relay *r)
 static void answer_for_hop(struct relay *r, int code, const char *text)
 {
 	if (r->phase == RELAY_DELIVER) {
-		finish(r, code, slice_str(text));
+		end_copies(r, code, slice_str(text));
 		return;
 	}
 	while (r->phase == RELAY_PROBE && session_waits(&r->session) && !session_closed(&r->session))
 		session_answer(&r->session, code, slice_str(text));
 }
 
+/* The connection is lost; had it served before, and has the hop nothing of this
+ * copy? Then another one is worth trying, once. */
+static bool try_again(struct relay *r)
+{
+	if (r->phase != RELAY_DELIVER || r->hop != RELAY_HOP_READY || !r->used || r->body || r->again)
+		return false;
+	hop_drop(r);
+	r->again = true;
+	r->hop = RELAY_HOP_WANTED;
+	return true;
+}
+
 void relay_hop_gone(struct relay *r)
 {
 	bool reached = r->hop == RELAY_HOP_READY, again = reached && r->used && !r->heard;
 
-	if (r->hop == RELAY_HOP_NONE)
+	if (r->hop == RELAY_HOP_NONE || try_again(r))
 		return;
 	hop_drop(r);
 	if (r->session.mode == SESSION_SILENT)
@@ -299,26 +470,34 @@ static void answer_mail(struct relay *r, int code, slice text)
 
 static void answer_rcpt(struct relay *r, int code, slice text)
 {
-	if (r->phase == RELAY_DELIVER)
+	bool several = r->copy.shared && r->session.envelope.count > 1;
+
+	/* On a new connection: what one recipient is told is not true for all. */
+	if (r->phase == RELAY_DELIVER && several && code >= 400)
+		note_failure(r, 451, SLICE(CHANGED));
+	else if (r->phase == RELAY_DELIVER)
 		note_failure(r, code, text);
 	/* MAIL said again on a new connection was refused: that is the reason. */
 	else if (r->failed)
 		session_answer(&r->session, r->failed, buf_slice(&r->text));
-	else
+	else {
+		r->held += code / 100 == 2;
 		session_answer(&r->session, code, text);
+	}
 }
 
 static void answer_data(struct relay *r, int code, slice text)
 {
 	note_failure(r, code, text);
 	if (!r->failed) {
+		r->body = true;
 		exchange_body(&r->exchange, r->copy.message);
 		return;
 	}
 	/* It wants data though it refused before: nothing must follow. */
 	if (code == 354)
 		hop_drop(r);
-	finish(r, r->failed, buf_slice(&r->text));
+	copy_done(r, r->failed, buf_slice(&r->text));
 }
 
 static void answer_dot(struct relay *r, int code, slice text)
@@ -327,23 +506,21 @@ static void answer_dot(struct relay *r, int code, slice text)
 	r->used = true;
 	if (r->exchange.sending || r->exchange.out.len > 0)
 		hop_drop(r); /* refused half-way: the rest would be taken for commands */
-	if (code / 100 != 2 || !r->world->taken(r->arg, &r->copy, text)) {
-		finish(r, code, text);
-		if (code == 421)
-			hop_drop(r);
-		return;
+	if (code / 100 == 2 && r->world->taken(r->arg, &r->copy, text))
+		r->recorded = true;
+	if (code == 421) {
+		hop_drop(r);
+		end_copies(r, code, text);
+	} else {
+		copy_done(r, code, text);
 	}
-	r->phase = RELAY_SYNC;
-	r->answer = code;
-	buf_clear(&r->text);
-	buf_put(&r->text, text);
 }
 
 void relay_synced(struct relay *r)
 {
 	if (r->phase != RELAY_SYNC)
 		return;
-	finish(r, r->answer, buf_slice(&r->text));
+	tell(r);
 	go_on(r);
 }
 
@@ -388,12 +565,14 @@ static void hop_answer(struct relay *r, enum exchange_step step, int code, slice
 /* 421: the hop closes. Whoever waits is told the same. */
 static void hop_closes(struct relay *r, slice text)
 {
+	if (try_again(r))
+		return;
+	if (r->hop != RELAY_HOP_NONE)
+		hop_drop(r);
 	if (r->phase == RELAY_DELIVER)
-		finish(r, 421, text);
+		end_copies(r, 421, text);
 	else if (r->phase == RELAY_PROBE && session_waits(&r->session) && !session_closed(&r->session))
 		session_answer(&r->session, 421, text);
-	if (r->hop != RELAY_HOP_NONE && r->hop != RELAY_HOP_WANTED)
-		hop_drop(r);
 }
 
 int relay_hop_in(struct relay *r, slice in)

@@ -1,10 +1,16 @@
 /* One client's session joined to its next hop: who is told what, and when.
  *
  * MAIL and RCPT go to the hop at once and its answers to the client, word for
- * word. The message is taken in whole; a copy is prepared; the hop is given the
- * copy, in a transaction opened anew if the copy has a sender of its own. The
- * client hears 2xx only after the hop said 2xx to that very copy and, where an
- * event was recorded, after that is safe on disk.
+ * word. The message is taken in whole. Each recipient gets a copy of their own,
+ * one after the other, in transactions opened anew; a copy that is the same for
+ * all goes to all of them at once, in the transaction that is open. The client
+ * hears 2xx only after the hop said 2xx to each copy and, where events were
+ * recorded, after these are safe on disk.
+ *
+ * SMTP has one reply for all recipients. Where their copies fared alike it is
+ * the hop's; where not it is 451, and the world remembers who was taken, so
+ * that these are not sent to again when the client comes again. LMTP has a reply
+ * for each.
  *
  * The hop's connection is kept from one transaction to the next and opened anew
  * when the hop closed it meanwhile.
@@ -21,12 +27,14 @@
 /* Bytes of a client that came while it waits for an answer. */
 #define RELAY_MAX_PENDING (256 * 1024)
 
-/* What goes to the hop for one recipient, and what to record when it took it.
+/* What goes to the hop for one recipient or all, and what to record when it
+ * took it.
  * Kept by the relay, filled by relay_world.prepare; memory is kept between
  * messages. */
 struct relay_copy {
 	int code;         /* not 0: nothing goes; the client gets this code and text */
 	const char *text; /* static */
+	bool shared;      /* the same for every recipient, and nothing to record */
 	slice message;    /* borrows the session's message, or rendered */
 	struct buf rendered;
 	bool has_sender; /* use sender instead of the envelope's */
@@ -35,15 +43,33 @@ struct relay_copy {
 	struct event event; /* SENT, all but time and queue id */
 };
 
+/* What became of one recipient of a message. */
+struct relay_outcome {
+	int code;
+	bool known;     /* had been taken at an earlier attempt: nothing was sent now */
+	bool shared;    /* one copy went for this recipient and the one before */
+	bool own;       /* its copy, or this one's, was tried: not ended by the fate of another */
+	size_t at, len; /* text, in relay.texts */
+};
+
 struct relay_world {
-	/* The message is whole. size: the hop's limit, 0 if none is known. */
-	void (*prepare)(
-		void *arg, const struct envelope *e, slice message, uint64_t size, struct relay_copy *c);
-	/* The hop took the copy. text: of its reply. True: call relay_synced when
-	 * what was recorded is safe; false: there is nothing to wait for. */
+	/* RCPT of recipient i of e. Must it not share a transaction? SMTP only. */
+	bool (*alone)(void *arg, const struct envelope *e, unsigned i);
+	/* The message is whole. Did the hop take it for recipient i when the
+	 * client came before? SMTP only. */
+	bool (*known)(void *arg, const struct envelope *e, unsigned i, slice message);
+	/* The copy for recipient i. size: the hop's limit, 0 if none is known. */
+	void (*prepare)(void *arg, const struct envelope *e, unsigned i, slice message, uint64_t size,
+		struct relay_copy *c);
+	/* The hop took the copy. text: of its reply. True: it recorded something. */
 	bool (*taken)(void *arg, struct relay_copy *c, slice text);
-	/* A message was answered with this code (the client may be gone). */
-	void (*answered)(void *arg, int code);
+	/* Call relay_synced when all that was recorded is safe. */
+	void (*sync)(void *arg);
+	/* A message is being answered (the client may be gone). o: one for each
+	 * recipient; mixed: all of them are answered with 451, and those taken are
+	 * to be remembered. */
+	void (*answered)(void *arg, const struct envelope *e, slice message, const struct relay_outcome *o,
+		bool mixed);
 };
 
 enum relay_hop {
@@ -75,11 +101,21 @@ struct relay {
 	bool client_gone;
 	enum { RELAY_PROBE, RELAY_DELIVER, RELAY_SYNC } phase;
 	bool mail_sent;  /* the hop has MAIL of this transaction */
+	unsigned held;   /* recipients that the hop has of it */
+	bool alone;      /* its only recipient must stay so */
 	bool used;       /* a transaction ended on this connection */
 	bool heard;      /* the hop said something since MAIL */
 	int failed;      /* first refusal within the group that delivers, 0: none */
-	int answer;      /* waits for the sync */
-	struct buf text; /* of failed or answer */
+	struct buf text; /* of failed */
+
+	/* The copies of the message. */
+	unsigned at;   /* the recipient whose copy is under way */
+	bool body;     /* the hop may have this copy */
+	bool again;    /* the connection was made anew for this copy */
+	bool overdue;  /* no further copy is begun */
+	bool recorded; /* something must be synced before the answer */
+	struct relay_outcome outcome[SESSION_MAX_RECIPIENTS];
+	struct buf texts;
 };
 
 /* host and cfg are borrowed. The relay then wants a hop. */
@@ -93,6 +129,8 @@ void relay_client_in(struct relay *r, slice in);
 void relay_client_gone(struct relay *r);
 /* The client was silent for too long. */
 void relay_client_late(struct relay *r);
+/* The client has waited long for its answer to a message. */
+void relay_overdue(struct relay *r);
 
 /* Connected. */
 void relay_hop_up(struct relay *r);
@@ -101,7 +139,7 @@ int relay_hop_in(struct relay *r, slice in);
 /* The connection failed, was closed, or was silent for too long. */
 void relay_hop_gone(struct relay *r);
 
-/* What relay_world.taken recorded is safe (or never will be). */
+/* What was recorded is safe (or never will be). */
 void relay_synced(struct relay *r);
 
 /* No more transactions: what is under way ends, then 421. */

@@ -3,10 +3,11 @@
 #include "core/base/refuse.h"
 
 /* Room for replies that the client has not read; it is not read from while
- * anything stands here, so one command's worth is enough. */
-#define MAX_OUT (4 * SMTP_MAX_REPLY)
+ * anything stands here, so one command's worth is enough: the longest reply of
+ * empty lines, or one for each recipient. */
+#define MAX_OUT (16 * SMTP_MAX_REPLY)
 
-enum action { SAY, HELLO, MAIL, RCPT, DATA, RESET, LEAVE };
+enum action { SAY, HELLO, MAIL, RCPT, DATA, CHUNK, RESET, LEAVE };
 
 /* What a command line leads to, before anything is changed. */
 struct step {
@@ -22,8 +23,7 @@ void session_init(struct session *s, const struct session_config *cfg)
 	buf_init(&s->message, cfg->max_message);
 	buf_init(&s->envelope.sender, SMTP_MAX_PARAMS);
 	buf_init(&s->envelope.sender_params, SMTP_MAX_PARAMS);
-	buf_init(&s->envelope.recipient, SMTP_MAX_PARAMS);
-	buf_init(&s->envelope.recipient_params, SMTP_MAX_PARAMS);
+	buf_init(&s->envelope.recipients, (SESSION_MAX_RECIPIENTS + 1) * SMTP_MAX_PARAMS);
 }
 
 void session_free(struct session *s)
@@ -32,8 +32,22 @@ void session_free(struct session *s)
 	buf_free(&s->message);
 	buf_free(&s->envelope.sender);
 	buf_free(&s->envelope.sender_params);
-	buf_free(&s->envelope.recipient);
-	buf_free(&s->envelope.recipient_params);
+	buf_free(&s->envelope.recipients);
+}
+
+slice envelope_address(const struct envelope *e, unsigned i)
+{
+	const struct recipient *r = &e->recipient[i];
+
+	return slice_sub(buf_slice(&e->recipients), r->at, r->at + r->address_len);
+}
+
+slice envelope_params(const struct envelope *e, unsigned i)
+{
+	const struct recipient *r = &e->recipient[i];
+
+	return slice_sub(
+		buf_slice(&e->recipients), r->at + r->address_len, r->at + r->address_len + r->params_len);
 }
 
 bool session_waits(const struct session *s)
@@ -65,9 +79,13 @@ static void end_transaction(struct session *s)
 
 	buf_clear(&e->sender);
 	buf_clear(&e->sender_params);
-	buf_clear(&e->recipient);
-	buf_clear(&e->recipient_params);
+	buf_clear(&e->recipients);
+	if (e->recipients.room > SESSION_KEEP)
+		buf_free(&e->recipients);
+	e->count = 0;
 	e->size = 0;
+	s->chunked = false;
+	s->answered = 0;
 	buf_clear(&s->message);
 	if (s->message.room > SESSION_KEEP)
 		buf_free(&s->message);
@@ -91,6 +109,7 @@ void session_greet(struct session *s, const struct smtp_offer *offer)
 	uint64_t most = s->cfg->max_message;
 
 	s->offer = *offer;
+	s->offer.flags |= SMTP_OFFER_CHUNKING; /* ends with us: the hop is given DATA */
 	if (offer->size && offer->size < most)
 		most = offer->size;
 	if (offer->size && offer->size - most < SESSION_GROWTH)
@@ -99,7 +118,7 @@ void session_greet(struct session *s, const struct smtp_offer *offer)
 	s->message.cap = most;
 	buf_put(&s->out, SLICE("220 "));
 	buf_put(&s->out, s->cfg->host);
-	buf_put(&s->out, SLICE(" ESMTP Landfall\r\n"));
+	buf_put(&s->out, s->cfg->lmtp ? SLICE(" LMTP Landfall\r\n") : SLICE(" ESMTP Landfall\r\n"));
 	s->mode = SESSION_COMMANDS;
 }
 
@@ -164,7 +183,7 @@ static struct step params_step(const struct session *s, slice params,
 static struct step mail_step(const struct session *s, const struct smtp_command *c, int rc)
 {
 	if (!s->hello)
-		return ours(503, "5.5.1 say EHLO first");
+		return ours(503, s->cfg->lmtp ? "5.5.1 say LHLO first" : "5.5.1 say EHLO first");
 	if (s->mail != SESSION_NOT_ASKED)
 		return ours(503, "5.5.1 a transaction is open already");
 	if (rc < 0)
@@ -178,10 +197,11 @@ static struct step rcpt_step(const struct session *s, const struct smtp_command 
 		return ours(503, "5.5.1 say MAIL first");
 	if (rc < 0 || c->address.len == 0)
 		return ours(501, "5.5.4 want RCPT TO:<address>");
-	/* The copies of a campaign differ by recipient: the sender comes again
-	 * for the others (RFC 5321 4.5.3.1.10). */
-	if (s->rcpt != SESSION_NOT_ASKED)
-		return ours(452, "4.5.3 one recipient in a transaction");
+	if (s->chunked)
+		return ours(503, "5.5.1 the message has begun");
+	/* The sender comes again for the others (RFC 5321 4.5.3.1.10). */
+	if (s->envelope.count == SESSION_MAX_RECIPIENTS)
+		return ours(452, "4.5.3 too many recipients");
 	return params_step(s, c->params, rcpt_param, RCPT);
 }
 
@@ -191,9 +211,27 @@ static struct step data_step(const struct session *s, const struct smtp_command 
 		return ours(501, "5.5.4 DATA takes no argument");
 	if (s->mail != SESSION_TAKEN)
 		return ours(503, "5.5.1 say MAIL first");
-	if (s->rcpt != SESSION_TAKEN)
-		return ours(554, "5.5.1 no valid recipients");
+	/* RFC 2033 4.2 wants 503 */
+	if (s->envelope.count == 0)
+		return ours(s->cfg->lmtp ? 503 : 554, "5.5.1 no valid recipients");
+	if (s->chunked)
+		return ours(503, "5.5.1 the message has begun with BDAT");
 	return (struct step){DATA, 354, "end data with <CR><LF>.<CR><LF>"};
+}
+
+/* The bytes of a chunk follow whatever is said to it (RFC 3030 2); where their
+ * number is not known nothing behind it can be told from commands. */
+static struct step chunk_step(const struct session *s, const struct smtp_command *c)
+{
+	struct session_chunk chunk;
+
+	if (!smtp_chunk_decode(c->arg, &chunk.size, &chunk.last))
+		return (struct step){LEAVE, 521, "5.5.4 want BDAT size [LAST]"};
+	if (s->mail != SESSION_TAKEN)
+		return (struct step){CHUNK, 503, "5.5.1 say MAIL first"};
+	if (s->envelope.count == 0)
+		return (struct step){CHUNK, s->cfg->lmtp ? 503 : 554, "5.5.1 no valid recipients"};
+	return (struct step){.action = CHUNK};
 }
 
 static struct step step_of(const struct session *s, const struct smtp_command *c, int rc, int why)
@@ -208,6 +246,10 @@ static struct step step_of(const struct session *s, const struct smtp_command *c
 	switch (c->verb) {
 	case SMTP_HELO:
 	case SMTP_EHLO:
+	case SMTP_LHLO:
+		if ((c->verb == SMTP_LHLO) != s->cfg->lmtp)
+			return ours(500, s->cfg->lmtp ? "5.5.1 this is LMTP: say LHLO"
+						      : "5.5.1 this is SMTP: say EHLO");
 		return c->arg.len > 0 && rc == 0 ? (struct step){.action = HELLO}
 						 : ours(501, "5.5.4 want a host name");
 	case SMTP_MAIL:
@@ -226,13 +268,12 @@ static struct step step_of(const struct session *s, const struct smtp_command *c
 		return ours(252, "2.0.0 send to it and see");
 	case SMTP_HELP:
 		return ours(214, "2.0.0 see RFC 5321");
-	case SMTP_BDAT: /* what follows is not commands */
-		return (struct step){LEAVE, 502, "5.5.1 not offered"};
+	case SMTP_BDAT:
+		return chunk_step(s, c);
 	case SMTP_GET:
 	case SMTP_POST:
 	case SMTP_CONNECT:
 		return (struct step){LEAVE, 421, "4.7.0 this is not HTTP"};
-	case SMTP_LHLO:
 	case SMTP_EXPN:
 	case SMTP_AUTH:
 	case SMTP_STARTTLS:
@@ -270,10 +311,16 @@ static void take_mail(struct session *s, const struct smtp_command *c)
 
 static void take_rcpt(struct session *s, const struct smtp_command *c)
 {
-	buf_clear(&s->envelope.recipient);
-	buf_clear(&s->envelope.recipient_params);
-	buf_put(&s->envelope.recipient, c->address);
-	buf_put(&s->envelope.recipient_params, c->params);
+	struct envelope *e = &s->envelope;
+	struct recipient *r = &e->recipient[e->count];
+
+	*r = (struct recipient){.address_len = c->address.len, .params_len = c->params.len};
+	if (e->count > 0)
+		r->at = r[-1].at + r[-1].address_len + r[-1].params_len;
+	/* Where one that was refused stood. */
+	e->recipients.len = r->at;
+	buf_put(&e->recipients, c->address);
+	buf_put(&e->recipients, c->params);
 	s->rcpt = SESSION_ASKED;
 }
 
@@ -285,7 +332,7 @@ static void hello(struct session *s, enum smtp_verb verb)
 	if (session_closed(s))
 		return;
 	s->hello = true;
-	s->extended = verb == SMTP_EHLO;
+	s->extended = verb != SMTP_HELO;
 	buf_init(&text, SMTP_MAX_REPLY);
 	if (s->extended)
 		smtp_offer_encode(&s->offer, s->cfg->host, &text);
@@ -293,6 +340,21 @@ static void hello(struct session *s, enum smtp_verb verb)
 		buf_put(&text, s->cfg->host);
 	say(s, 250, buf_slice(&text));
 	buf_free(&text);
+}
+
+static void count_error(struct session *s)
+{
+	if (++s->errors >= SESSION_MAX_ERRORS)
+		session_close(s, 421, SLICE("4.7.0 too many errors"));
+}
+
+static void take_chunk(struct session *s, const struct smtp_command *c, const struct step *step)
+{
+	smtp_chunk_decode(c->arg, &s->chunk.size, &s->chunk.last);
+	s->chunk.left = s->chunk.size;
+	s->chunk.code = step->code;
+	s->chunk.text = step->text;
+	s->mode = SESSION_CHUNK;
 }
 
 static enum session_wish act(struct session *s, const struct smtp_command *c, const struct step *step)
@@ -316,6 +378,9 @@ static enum session_wish act(struct session *s, const struct smtp_command *c, co
 		smtp_data_init(&s->data);
 		s->mode = SESSION_DATA;
 		return SESSION_NOTHING;
+	case CHUNK:
+		take_chunk(s, c, step);
+		return SESSION_NOTHING;
 	case LEAVE:
 		session_close(s, step->code, slice_str(step->text));
 		return SESSION_NOTHING;
@@ -323,8 +388,8 @@ static enum session_wish act(struct session *s, const struct smtp_command *c, co
 		break;
 	}
 	say(s, step->code, slice_str(step->text));
-	if (step->code >= 500 && ++s->errors >= SESSION_MAX_ERRORS)
-		session_close(s, 421, SLICE("4.7.0 too many errors"));
+	if (step->code >= 500)
+		count_error(s);
 	return SESSION_NOTHING;
 }
 
@@ -362,6 +427,34 @@ static bool take_command(struct session *s, slice *in, enum session_wish *wish)
 	return true;
 }
 
+static void say_refusal(struct session *s, int why)
+{
+	buf_printf(&s->out, "%d %s %s\r\n", why == -REFUSE_TOO_LARGE ? 552 : 550, refuse_smtp(why),
+		refuse_text(why));
+}
+
+/* The message is whole; why: 0, or the reason to refuse it. */
+static enum session_wish whole(struct session *s, int why)
+{
+	if (!why) {
+		s->mode = SESSION_BUSY;
+		return SESSION_MESSAGE;
+	}
+	for (unsigned i = 0; i < (s->cfg->lmtp ? s->envelope.count : 1); i++)
+		say_refusal(s, why);
+	end_transaction(s);
+	return SESSION_RESET;
+}
+
+/* The message grew too large with more of it to come: those chunks will meet
+ * "say MAIL first". */
+static enum session_wish refuse_chunk(struct session *s)
+{
+	say_refusal(s, -REFUSE_TOO_LARGE);
+	end_transaction(s);
+	return SESSION_RESET;
+}
+
 static enum session_wish take_data(struct session *s, slice *in)
 {
 	size_t n = smtp_data_feed(&s->data, *in, &s->message);
@@ -369,21 +462,52 @@ static enum session_wish take_data(struct session *s, slice *in)
 	*in = slice_from(*in, n);
 	if (!smtp_data_done(&s->data))
 		return SESSION_NOTHING;
-	if (!s->data.refused) {
-		s->mode = SESSION_BUSY;
-		return SESSION_MESSAGE;
+	return whole(s, s->data.refused);
+}
+
+/* The bytes of a chunk are all there. */
+static enum session_wish end_chunk(struct session *s)
+{
+	struct session_chunk *k = &s->chunk;
+
+	s->mode = SESSION_COMMANDS;
+	if (k->code) {
+		say(s, k->code, slice_str(k->text));
+		count_error(s);
+		return SESSION_NOTHING;
 	}
-	buf_printf(&s->out, "%d %s %s\r\n", s->data.refused == -REFUSE_TOO_LARGE ? 552 : 550,
-		refuse_smtp(s->data.refused), refuse_text(s->data.refused));
-	end_transaction(s);
-	return SESSION_RESET;
+	if (k->last)
+		return whole(
+			s, s->message.full ? -REFUSE_TOO_LARGE : smtp_text_check(buf_slice(&s->message)));
+	if (s->message.full)
+		return refuse_chunk(s);
+	s->chunked = true;
+	buf_printf(&s->out, "250 2.0.0 %llu octets taken\r\n", (unsigned long long)k->size);
+	return SESSION_NOTHING;
+}
+
+static enum session_wish feed_chunk(struct session *s, slice *in)
+{
+	slice piece = slice_sub(*in, 0, s->chunk.left < in->len ? (size_t)s->chunk.left : in->len);
+
+	if (!s->chunk.code)
+		buf_put(&s->message, piece);
+	*in = slice_from(*in, piece.len);
+	s->chunk.left -= piece.len;
+	return s->chunk.left == 0 ? end_chunk(s) : SESSION_NOTHING;
 }
 
 enum session_wish session_feed(struct session *s, slice *in)
 {
 	enum session_wish wish = SESSION_NOTHING;
 
-	while (in->len > 0 && wish == SESSION_NOTHING) {
+	while (wish == SESSION_NOTHING) {
+		if (s->mode == SESSION_CHUNK && (in->len > 0 || s->chunk.left == 0)) {
+			wish = feed_chunk(s, in);
+			continue;
+		}
+		if (in->len == 0)
+			break;
 		if (s->mode == SESSION_DATA) {
 			wish = take_data(s, in);
 			continue;
@@ -401,12 +525,13 @@ void session_answer(struct session *s, int code, slice text)
 	bool taken = code / 100 == 2, busy = s->mode == SESSION_BUSY;
 
 	say(s, code, text);
-	if (code == 421)
+	if (code == 421 && !(busy && s->cfg->lmtp))
 		s->mode = SESSION_CLOSED;
 	if (busy) {
 		if (taken)
 			s->errors = 0;
-		end_transaction(s);
+		if (!s->cfg->lmtp || ++s->answered == s->envelope.count)
+			end_transaction(s);
 	} else if (s->mail == SESSION_ASKED) {
 		s->mail = taken ? SESSION_TAKEN : SESSION_NOT_ASKED;
 		/* RCPT may stand unanswered behind it; its recipient is kept. */
@@ -418,7 +543,8 @@ void session_answer(struct session *s, int code, slice text)
 				end_transaction(s);
 		}
 	} else if (s->rcpt == SESSION_ASKED) {
-		s->rcpt = taken ? SESSION_TAKEN : SESSION_NOT_ASKED;
+		s->rcpt = SESSION_NOT_ASKED;
+		s->envelope.count += taken;
 		if (s->mail == SESSION_NOT_ASKED)
 			end_transaction(s);
 	}

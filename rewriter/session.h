@@ -1,10 +1,11 @@
-/* The client's side of an SMTP conversation, without a socket: bytes in,
- * replies and wishes out.
+/* The client's side of an SMTP or LMTP conversation, without a socket: bytes
+ * in, replies and wishes out.
  *
  * The session answers what it knows itself and wishes for the rest: the answer
  * of the next hop to MAIL and RCPT, and what became of a whole message. It
  * never says 250 at the end of data by itself. Commands of a pipelined group
- * are answered in their order; MAIL and RCPT are handed on without waiting.
+ * are answered in their order; the first RCPT is handed on behind a MAIL that
+ * is not answered yet.
  *
  * pure: no clock, file, lock or socket.
  */
@@ -14,7 +15,8 @@
 #include "core/base/buf.h"
 #include "core/parse/smtp.h"
 
-#define SESSION_MAX_ERRORS 20 /* commands refused by us in a row; then 421 */
+#define SESSION_MAX_RECIPIENTS 100 /* in one transaction: RFC 5321 4.5.3.1.8 */
+#define SESSION_MAX_ERRORS 20      /* commands refused by us in a row; then 421 */
 /* What rewriting may add to a message: kept free of the next hop's SIZE. */
 #define SESSION_GROWTH 65536
 /* A message buffer larger than this is given back between messages. */
@@ -23,26 +25,51 @@
 struct session_config {
 	slice host;         /* our name */
 	size_t max_message; /* bytes */
+	bool lmtp;          /* RFC 2033: LHLO, and an answer for each recipient */
+};
+
+struct recipient { /* within envelope.recipients: the address, its parameters behind it */
+	size_t at, address_len, params_len;
 };
 
 /* Who sends to whom: addresses without <>. Owned by the session; good until
  * its transaction ends. */
 struct envelope {
 	struct buf sender, sender_params; /* SIZE is left out of the parameters */
-	struct buf recipient, recipient_params;
-	uint64_t size; /* declared with SIZE, 0: not */
+	struct buf recipients;
+	struct recipient recipient[SESSION_MAX_RECIPIENTS + 1];
+	unsigned count; /* taken; the one that waits for its answer stands behind them */
+	uint64_t size;  /* declared with SIZE, 0: not */
 };
+
+/* Good until the next RCPT. */
+slice envelope_address(const struct envelope *e, unsigned i);
+slice envelope_params(const struct envelope *e, unsigned i);
 
 enum session_wish {
 	SESSION_NOTHING, /* more bytes, or an answer, are needed first */
 	SESSION_MAIL,    /* wants an answer: envelope's sender */
-	SESSION_RCPT,    /* wants an answer: envelope's recipient */
-	SESSION_MESSAGE, /* wants an answer: envelope and message are whole */
+	SESSION_RCPT,    /* wants an answer: the recipient behind those taken */
+	SESSION_MESSAGE, /* wants an answer (LMTP: one for each recipient): envelope and message are whole */
 	SESSION_RESET    /* the transaction was given up; wants none */
 };
 
-enum session_mode { SESSION_SILENT, SESSION_COMMANDS, SESSION_DATA, SESSION_BUSY, SESSION_CLOSED };
+enum session_mode {
+	SESSION_SILENT,
+	SESSION_COMMANDS,
+	SESSION_DATA,
+	SESSION_CHUNK, /* within the bytes of a BDAT */
+	SESSION_BUSY,
+	SESSION_CLOSED
+};
 enum session_asked { SESSION_NOT_ASKED, SESSION_ASKED, SESSION_TAKEN };
+
+struct session_chunk {
+	uint64_t size, left;
+	bool last;
+	int code; /* not 0: the bytes are dropped, then this and text are said */
+	const char *text;
+};
 
 struct session {
 	const struct session_config *cfg; /* borrowed */
@@ -51,10 +78,13 @@ struct session {
 	struct buf message;
 	struct envelope envelope;
 	struct smtp_data data;
+	struct session_chunk chunk;
 	enum session_mode mode;
-	enum session_asked mail, rcpt;
-	bool hello, extended; /* HELO or EHLO was said; it was EHLO */
-	bool skipping;        /* the rest of a line that was too long */
+	enum session_asked mail, rcpt; /* rcpt: never TAKEN, envelope.count says */
+	bool chunked;                  /* a BDAT of this message was taken */
+	unsigned answered;             /* LMTP: recipients that have their answer to the message */
+	bool hello, extended;          /* HELO or EHLO was said; it was EHLO */
+	bool skipping;                 /* the rest of a line that was too long */
 	bool stopping;
 	unsigned errors;
 };
@@ -73,7 +103,7 @@ void session_close(struct session *s, int code, slice text);
  * bytes behind it or after an answer. */
 enum session_wish session_feed(struct session *s, slice *in);
 /* The answer to the oldest wish that wants one; text as in struct smtp_reply.
- * 421 also ends the session. */
+ * 421 also ends the session; not so within the answers to a message in LMTP. */
 void session_answer(struct session *s, int code, slice text);
 /* As soon as no transaction is open: 421 and the end. */
 void session_stop(struct session *s);

@@ -17,13 +17,15 @@
 	M(unsubscribes, COUNTER, "Unsubscribe requests taken")                                               \
 	M(tokens_refused, COUNTER, "Requests with a token that did not open")                                \
 	M(requests_other, COUNTER, "Requests for anything else")                                             \
-	M(messages_in, COUNTER, "Messages read from clients")                                                \
+	M(messages_in, COUNTER, "Messages read from clients, one for each copy")                             \
 	M(messages_rewritten, COUNTER, "Messages sent on with edits")                                        \
 	M(messages_untouched, COUNTER, "Messages sent on without edits")                                     \
 	M(messages_proof_failed, COUNTER, "Rewritten messages whose proof failed: the original was sent")    \
 	M(messages_delivered, COUNTER, "Messages that the next hop took")                                    \
 	M(messages_deferred, COUNTER, "Messages answered with a 4xx reply")                                  \
 	M(messages_refused, COUNTER, "Messages answered with a 5xx reply")                                   \
+	M(messages_mixed, COUNTER, "Messages that the next hop took for some recipients only (SMTP)")        \
+	M(messages_known, COUNTER, "Copies not sent again: the next hop took them at an earlier attempt")    \
 	M(links_tracked, COUNTER, "Links replaced")                                                          \
 	M(links_left, COUNTER, "Links left alone")                                                           \
 	M(sessions_open, GAUGE, "SMTP client sessions open now")                                             \

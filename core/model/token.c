@@ -354,6 +354,22 @@ uint64_t hash_campaign(const struct keyring *ring, slice tenant, slice name)
 	return keyed_hash(ring, &in);
 }
 
+uint64_t hash_content(const struct keyring *ring, slice content)
+{
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	struct buf in;
+	unsigned n = 0;
+	uint64_t h;
+
+	must(EVP_Digest(content.p, content.len, digest, &n, EVP_sha256(), NULL) && n == 32);
+	buf_init(&in, SIZE_MAX);
+	buf_str(&in, "content");
+	buf_put(&in, slice_of(digest, n));
+	h = keyed_hash(ring, &in);
+	buf_free(&in);
+	return h;
+}
+
 uint64_t hash_recipient(const struct keyring *ring, slice address)
 {
 	struct buf in = hash_room("recipient", address.len);

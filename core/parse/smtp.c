@@ -349,6 +349,15 @@ bool smtp_size_decode(slice digits, uint64_t *out)
 	return true;
 }
 
+bool smtp_chunk_decode(slice arg, uint64_t *size, bool *last)
+{
+	size_t blank = slice_chr(arg, ' ', 0);
+	slice rest = slice_trim(slice_from(arg, blank));
+
+	*last = slice_ieq(rest, SLICE("LAST"));
+	return smtp_size_decode(slice_sub(arg, 0, blank), size) && (*last || rest.len == 0);
+}
+
 static const struct {
 	unsigned flag;
 	const char *word;

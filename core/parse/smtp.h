@@ -108,12 +108,13 @@ slice smtp_queue_id(slice text);
 
 /* What a server offers in its reply to EHLO, as far as we make use of it. */
 #define SMTP_OFFER_LIST(O)                                                                                   \
-	O(PIPELINING, 1, "PIPELINING")	       /* RFC 2920 */                                                \
-	O(SIZE, 2, "SIZE")		       /* RFC 1870 */                                                \
-	O(8BITMIME, 4, "8BITMIME")	       /* RFC 6152 */                                                \
-	O(SMTPUTF8, 8, "SMTPUTF8")	       /* RFC 6531 */                                                \
+	O(PIPELINING, 1, "PIPELINING")         /* RFC 2920 */                                                \
+	O(SIZE, 2, "SIZE")                     /* RFC 1870 */                                                \
+	O(8BITMIME, 4, "8BITMIME")             /* RFC 6152 */                                                \
+	O(SMTPUTF8, 8, "SMTPUTF8")             /* RFC 6531 */                                                \
 	O(ENHANCED, 16, "ENHANCEDSTATUSCODES") /* RFC 2034 */                                                \
-	O(DSN, 32, "DSN")		       /* RFC 3461 */
+	O(DSN, 32, "DSN")                      /* RFC 3461 */                                                \
+	O(CHUNKING, 64, "CHUNKING")            /* RFC 3030 */
 
 enum smtp_offers {
 #define O(name, bit, word) SMTP_OFFER_##name = bit,
@@ -123,7 +124,7 @@ enum smtp_offers {
 
 struct smtp_offer {
 	unsigned flags; /* SMTP_OFFER_... */
-	uint64_t size;	/* largest message, 0: none named */
+	uint64_t size;  /* largest message, 0: none named */
 };
 /* text: of the reply, as in struct smtp_reply. Keywords unknown are skipped. */
 struct smtp_offer smtp_offer_decode(slice text);
@@ -131,6 +132,8 @@ struct smtp_offer smtp_offer_decode(slice text);
 void smtp_offer_encode(const struct smtp_offer *o, slice host, struct buf *out);
 /* Digits only, at most 20 of them, no overflow. */
 bool smtp_size_decode(slice digits, uint64_t *out);
+/* The argument of BDAT: "123" or "123 LAST". False: not in order. */
+bool smtp_chunk_decode(slice arg, uint64_t *size, bool *last);
 
 /* Message data being read. */
 struct smtp_data {

@@ -1,12 +1,15 @@
 /* A client and a next hop that do whatever the input says, with the relay
  * between them. The hop here reads what it is sent with eyes of its own.
- * Whatever happens: the client hears 2xx at the end of data for exactly those
- * messages of which the hop said 2xx to the end of data, and not before; the
- * hop has then received the very bytes; and nothing ever said to either side
- * holds a bare CR or LF. */
+ * Whatever happens: each recipient for which the client hears 2xx to a message
+ * (by the one reply of SMTP, or by its own of LMTP) was taken by the hop with
+ * 2xx to the end of data, once, with the very bytes prepared for it - now, or at
+ * an earlier attempt that is remembered; where the client hears 2xx for none
+ * though some were taken, these are remembered; nothing goes to the hop for who
+ * is remembered; and nothing ever said to either side holds a bare CR or LF. */
 #include "core/base/refuse.h"
 #include "rewriter/relay.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,13 +19,14 @@
 			abort();                                                                             \
 	} while (0)
 
+#define MOST 8 /* recipients that are told apart: u0@c and so on */
+
 struct hop {
 	struct buf in;   /* bytes not looked at yet */
 	struct buf body; /* of the message being received, dots taken off */
 	bool connected, data, pipelining;
-	bool mail, rcpt;
-	bool whole;     /* the end of data came and is not answered */
-	unsigned taken; /* messages answered with 2xx, as the relay was told */
+	bool mail;
+	unsigned rcpt; /* bits of those it has */
 };
 
 struct fuzz {
@@ -30,9 +34,18 @@ struct fuzz {
 	struct relay relay;
 	struct hop hop;
 	struct buf copy; /* what was prepared to go */
-	unsigned told;   /* 2xx that the client was told */
-	bool closed;
+	unsigned wanted; /* bits of the recipients that the copy is for; 0: all */
+	unsigned taken;  /* bits: the hop took the message of now for these */
+	unsigned known;  /* bits: it took one before, and the client was told 451 */
+	bool recorded, lmtp;
+	unsigned pairs; /* how often relay_world.taken may still be called */
 };
+
+/* The bit of a recipient. */
+static unsigned bit_of(slice address)
+{
+	return address.len == 4 && address.p[0] == 'u' ? 1u << (address.p[1] - '0') % MOST : 0;
+}
 
 static unsigned next(struct fuzz *f)
 {
@@ -45,13 +58,37 @@ static unsigned next(struct fuzz *f)
 	return c;
 }
 
-static void prepare(void *arg, const struct envelope *e, slice message, uint64_t size, struct relay_copy *c)
+static bool alone(void *arg, const struct envelope *e, unsigned i)
+{
+	check(!((struct fuzz *)arg)->lmtp && i == e->count);
+	return slice_starts(envelope_address(e, i), SLICE("u7"));
+}
+
+static bool known(void *arg, const struct envelope *e, unsigned i, slice message)
+{
+	struct fuzz *f = arg;
+
+	(void)message;
+	check(!f->lmtp && i < e->count);
+	return f->known & bit_of(envelope_address(e, i));
+}
+
+static void prepare(
+	void *arg, const struct envelope *e, unsigned i, slice message, uint64_t size, struct relay_copy *c)
 {
 	struct fuzz *f = arg;
 	unsigned how = next(f);
 
 	(void)size;
-	check(smtp_text_check(message) == 0 && e->recipient.len > 0);
+	check(smtp_text_check(message) == 0 && i < e->count && envelope_address(e, i).len > 0);
+	f->wanted = bit_of(envelope_address(e, i));
+	/* A shared copy is the message for everyone: nothing is told apart. */
+	if ((how & 0x40) && f->known == 0) {
+		c->shared = true;
+		how = 0;
+		if (i == 0)
+			f->wanted = 0;
+	}
 	if (how & 1) {
 		c->has_sender = true;
 		buf_str(&c->sender, "b+x@v.example");
@@ -77,21 +114,51 @@ static bool taken(void *arg, struct relay_copy *c, slice text)
 	struct fuzz *f = arg;
 
 	(void)text;
-	check(f->hop.taken == f->told + 1);
+	check(f->pairs == 1);
+	f->pairs = 0;
+	f->recorded |= c->tracked;
 	return c->tracked;
 }
 
-static void answered(void *arg, int code)
+static void sync_wanted(void *arg)
 {
 	struct fuzz *f = arg;
 
-	check(code >= 200 && code < 600 && code / 100 != 3);
-	if (code / 100 == 2)
-		f->told++;
-	check(f->told == f->hop.taken);
+	check(f->recorded);
 }
 
-static const struct relay_world world = {prepare, taken, answered};
+static void answered(
+	void *arg, const struct envelope *e, slice message, const struct relay_outcome *o, bool mixed)
+{
+	struct fuzz *f = arg;
+	unsigned good = 0, now = 0, all = 0, twice = 0;
+
+	(void)message;
+	check(e->count > 0 && f->pairs == 0 && !(mixed && f->lmtp));
+	for (unsigned i = 0; i < e->count; i++) {
+		unsigned bit = bit_of(envelope_address(e, i));
+
+		check(o[i].code >= 200 && o[i].code < 600 && o[i].code / 100 != 3);
+		/* The same recipient said twice cannot be told apart by the bits. */
+		twice |= all & bit;
+		all |= bit;
+		good += o[i].code / 100 == 2;
+		if (o[i].code / 100 == 2 && !o[i].known)
+			now |= bit;
+		check(!o[i].known || (f->known & bit));
+	}
+	/* 2xx is the outcome of exactly those that the hop took now. */
+	check((now & ~twice) == (f->taken & ~twice) && !(now & ~f->taken));
+	check(mixed == (!f->lmtp && good > 0 && good < e->count) || (mixed && good == 0));
+	if (mixed)
+		f->known |= f->taken;
+	else if (!f->lmtp && good > 0)
+		f->known &= ~all;
+	f->taken = 0;
+	f->recorded = false;
+}
+
+static const struct relay_world world = {alone, known, prepare, taken, sync_wanted, answered};
 
 static void hop_say(struct fuzz *f, const char *reply)
 {
@@ -101,7 +168,8 @@ static void hop_say(struct fuzz *f, const char *reply)
 
 static void hop_reset(struct hop *h)
 {
-	h->mail = h->rcpt = h->data = h->whole = false;
+	h->mail = h->data = false;
+	h->rcpt = 0;
 	buf_clear(&h->body);
 }
 
@@ -152,8 +220,12 @@ static void hop_command(struct fuzz *f, slice line)
 		code = h->mail ? 503 : code_of(f, 250);
 		h->mail |= code == 250;
 	} else if (slice_starts(line, SLICE("RCPT"))) {
+		size_t to = slice_chr(line, '>', 0);
+
 		code = h->mail ? code_of(f, 250) : 503;
-		h->rcpt |= code == 250;
+		/* The highest bit is for those that are not told apart. */
+		if (code == 250)
+			h->rcpt |= 1u << 31 | bit_of(slice_sub(line, 9, to));
 	} else if (slice_eq(line, SLICE("DATA"))) {
 		/* Some servers say 354 though they took no recipient. */
 		code = h->rcpt || next(f) % 8 == 0 ? code_of(f, 354) : 503;
@@ -191,10 +263,15 @@ static bool hop_step(struct fuzz *f)
 		check(h->in.len == 0); /* nothing is pipelined behind the end of data */
 		check(slice_eq(buf_slice(&h->body), buf_slice(&f->copy)));
 		code = code_of(f, 250);
+		/* Its own recipient and nobody else, and once. */
+		check(f->wanted == 0 || h->rcpt == (1u << 31 | f->wanted));
+		if (code == 250) {
+			f->taken |= h->rcpt & ~(1u << 31);
+			f->pairs++;
+		}
 		hop_reset(h);
-		if (code == 250)
-			h->taken++;
 		hop_reply(f, code);
+		f->pairs = 0;
 		return true;
 	}
 	check(line.len < sizeof copy);
@@ -243,12 +320,19 @@ static void event(struct fuzz *f)
 		"DATA\r\n", "Subject: x\r\n\r\nhello\r\n.\r\n", "..\r\n.x\r\n\r\n.\r\n", ".\r\n",
 		"a\n.\r\nb\r\n.\r\n", "a\r\n.\r\r\nb\r\n.\r\n", "RSET\r\n", "QUIT\r\n",
 		"MAIL FROM:<a@b> BODY=8BITMIME\r\nRCPT TO:<u@c>\r\nDATA\r\n",
-		"EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nDATA\r\n"};
+		"EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nDATA\r\n",
+		"MAIL FROM:<a@b>\r\nRCPT TO:<u0@c>\r\nRCPT TO:<u1@c>\r\nRCPT TO:<u2@c>\r\nDATA\r\n",
+		"LHLO c\r\n", "MAIL FROM:<a@b>\r\nRCPT TO:<u7@c>\r\nRCPT TO:<u1@c>\r\nBDAT 5 LAST\r\n.\r\nhi",
+		"BDAT 3\r\n.\r\n", "BDAT 4 LAST\r\n\nx\r\n", "BDAT 7\r\nQUIT\r\n.", "BDAT 0 LAST\r\n"};
 	struct relay *r = &f->relay;
 	unsigned op = next(f);
 	slice raw;
+	char text[64];
 
-	if (op < 96) {
+	if (op < 12) {
+		snprintf(text, sizeof text, "RCPT TO:<u%u@c>\r\n", next(f) % MOST);
+		client_say(f, slice_str(text));
+	} else if (op < 96) {
 		client_say(f, slice_str(said[op % (sizeof said / sizeof *said)]));
 	} else if (op < 112) {
 		raw = slice_sub(f->in, 0, op - 95);
@@ -264,7 +348,9 @@ static void event(struct fuzz *f)
 			hop_say(f, op % 16 ? "220 hop\r\n" : "554 no\r\n");
 		}
 	} else if (op < 236) {
-		if (f->hop.connected || r->hop == RELAY_HOP_WANTED) {
+		if (op == 232)
+			relay_overdue(r);
+		else if (f->hop.connected || r->hop == RELAY_HOP_WANTED) {
 			relay_hop_gone(r);
 			f->hop.connected = false;
 			buf_clear(&f->hop.in);
@@ -297,6 +383,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t size)
 	struct session_config cfg = {.host = SLICE("me"), .max_message = 4096};
 	struct fuzz f = {.in = slice_of(p, size)};
 
+	f.lmtp = cfg.lmtp = next(&f) % 4 == 3;
 	buf_init(&f.hop.in, 1 << 20);
 	buf_init(&f.hop.body, 1 << 20);
 	buf_init(&f.copy, 1 << 20);
@@ -304,11 +391,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t size)
 	while (f.in.len > 0)
 		event(&f);
 	/* In the end all that waits is let go, and nothing is left over. */
-	relay_synced(&f.relay);
 	relay_client_gone(&f.relay);
-	relay_hop_gone(&f.relay);
+	for (int i = 0; i < 3; i++) {
+		relay_synced(&f.relay);
+		relay_hop_gone(&f.relay);
+	}
 	check(relay_done(&f.relay));
-	check(f.told == f.hop.taken);
 	relay_free(&f.relay);
 	buf_free(&f.hop.in);
 	buf_free(&f.hop.body);

@@ -44,6 +44,15 @@ static void open_copier(struct bench *b, slice domain, size_t arena)
 	b->copier = copier_open(&cfg);
 }
 
+static void put_recipient(struct bench *b, const char *address)
+{
+	struct envelope *e = &b->envelope;
+
+	e->recipient[e->count++] =
+		(struct recipient){.at = e->recipients.len, .address_len = strlen(address)};
+	buf_str(&e->recipients, address);
+}
+
 static int setup(void **state)
 {
 	struct bench *b = calloc(1, sizeof *b);
@@ -64,9 +73,9 @@ static int setup(void **state)
 	buf_init(&b->copy.rendered, SIZE_MAX / 2);
 	buf_init(&b->copy.sender, 1000);
 	buf_init(&b->envelope.sender, 1000);
-	buf_init(&b->envelope.recipient, 1000);
+	buf_init(&b->envelope.recipients, 1000);
 	buf_str(&b->envelope.sender, "news@brand.example");
-	buf_str(&b->envelope.recipient, "Jo@GMAIL.com");
+	put_recipient(b, "Jo@GMAIL.com");
 	open_copier(b, SLICE("bounce.example"), 0);
 	return 0;
 }
@@ -84,7 +93,7 @@ static int teardown(void **state)
 	buf_free(&b->copy.rendered);
 	buf_free(&b->copy.sender);
 	buf_free(&b->envelope.sender);
-	buf_free(&b->envelope.recipient);
+	buf_free(&b->envelope.recipients);
 	d = opendir(b->dir);
 	while (d && (e = readdir(d))) {
 		snprintf(path, sizeof path, "%s/%s", b->dir, e->d_name);
@@ -102,10 +111,10 @@ static const struct relay_copy *prepare(struct bench *b, slice message, uint64_t
 	struct relay_copy *c = &b->copy;
 
 	c->code = 0;
-	c->has_sender = c->tracked = false;
+	c->has_sender = c->tracked = c->shared = false;
 	buf_clear(&c->rendered);
 	buf_clear(&c->sender);
-	copier_prepare(b->copier, &b->envelope, message, size, c);
+	copier_prepare(b->copier, &b->envelope, 0, message, size, c);
 	return c;
 }
 
@@ -117,7 +126,7 @@ static void tracked(void **state)
 	struct token t;
 
 	assert_int_equal(c->code, 0);
-	assert_true(c->tracked && c->has_sender);
+	assert_true(c->tracked && c->has_sender && !c->shared);
 	assert_true(slice_find(c->message, SLICE("https://t.example/c/"), 0) != SLICE_NPOS);
 	assert_true(slice_find(c->message, SLICE("shop.example"), 0) == SLICE_NPOS);
 	assert_int_equal(c->event.campaign, hash_campaign(&b->ring, SLICE("acme"), SLICE("spring")));
@@ -141,8 +150,9 @@ static void same_again(void **state)
 	memcpy(first, one.p, n);
 	test_slices_equal("again", prepare(b, SLICE(TRACKED), 0)->message, slice_of(first, n));
 	assert_int_equal(b->copy.event.sequence, 0);
-	buf_clear(&b->envelope.recipient);
-	buf_str(&b->envelope.recipient, "other@gmail.com");
+	buf_clear(&b->envelope.recipients);
+	b->envelope.count = 0;
+	put_recipient(b, "other@gmail.com");
 	assert_false(slice_eq(prepare(b, SLICE(TRACKED), 0)->message, slice_of(first, n)));
 	assert_int_equal(b->copy.event.sequence, 1);
 	free(first);
@@ -167,7 +177,7 @@ static void the_original_goes(void **state)
 	const struct relay_copy *c = prepare(b, plain, 0);
 
 	assert_ptr_equal(c->message.p, plain.p);
-	assert_false(c->tracked || c->has_sender);
+	assert_true(c->shared && !c->tracked && !c->has_sender);
 	/* Grown past what the hop takes. */
 	c = prepare(b, SLICE(TRACKED), sizeof TRACKED + 10);
 	test_slices_equal("too large", c->message, SLICE(TRACKED));
@@ -219,6 +229,46 @@ static void records(void **state)
 	assert_false(copier_taken(b->copier, &b->copy, SLICE("2.0.0 Ok")));
 }
 
+/* A message that some were taken for: these are known when it comes again, the
+ * others must be alone where waiting for them would never end. */
+static void mixed(void **state)
+{
+	struct bench *b = *state;
+	struct envelope *e = &b->envelope;
+	slice m = SLICE(TRACKED), other = SLICE(TRACKED "x\r\n");
+	struct relay_outcome o[3] = {
+		{.code = 250, .own = true}, {.code = 550, .own = true}, {.code = 451, .own = true}};
+
+	put_recipient(b, "no@b.example");
+	put_recipient(b, "later@b.example");
+	for (unsigned i = 0; i < 3; i++)
+		assert_false(copier_known(b->copier, e, i, m) || copier_alone(b->copier, e, i));
+	copier_answered(b->copier, e, m, o, true);
+	assert_true(copier_known(b->copier, e, 0, m));
+	assert_false(copier_known(b->copier, e, 0, other) || copier_alone(b->copier, e, 0));
+	assert_true(copier_alone(b->copier, e, 1) && !copier_known(b->copier, e, 1, m));
+	assert_false(copier_alone(b->copier, e, 2) || copier_known(b->copier, e, 2, m));
+	/* Again, without the second one: put off once more. */
+	o[0].known = true;
+	copier_answered(b->copier, e, m, o, true);
+	assert_true(copier_known(b->copier, e, 0, m) && copier_alone(b->copier, e, 2));
+	/* Another sender is another message. */
+	buf_str(&e->sender, "x");
+	assert_false(copier_known(b->copier, e, 0, m) || copier_alone(b->copier, e, 1));
+	e->sender.len--;
+	/* The client heard what is true of them: nothing is left to be remembered. */
+	o[1].code = o[2].code = 250;
+	copier_answered(b->copier, e, m, o, false);
+	for (unsigned i = 0; i < 3; i++)
+		assert_false(copier_known(b->copier, e, i, m) || copier_alone(b->copier, e, i));
+	/* What another recipient's fate ended may come with the others again. */
+	o[0] = (struct relay_outcome){.code = 250, .own = true};
+	o[1] = (struct relay_outcome){.code = 451};
+	o[2] = (struct relay_outcome){.code = 250, .known = true};
+	copier_answered(b->copier, e, m, o, true);
+	assert_false(copier_alone(b->copier, e, 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +278,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_original_goes, setup, teardown),
 		cmocka_unit_test_setup_teardown(senders, setup, teardown),
 		cmocka_unit_test_setup_teardown(records, setup, teardown),
+		cmocka_unit_test_setup_teardown(mixed, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,16 +16,20 @@ enum manner {
 	RENDERED = 2, /* the copy has other bytes */
 	RECORDED = 4, /* wait for the sync */
 	FULL = 8,     /* nothing can be recorded */
+	OWN = 16,     /* of several recipients each has a copy, "u@c:" before it */
+	LMTP = 32,
 };
 
 /* A step's first byte: > the client says, < it must hear; + the hop must hear,
  * - it says; ^ the hop is connected; ! its connection failed; ? it must be
  * closed; * synced; x the client is gone; t it was silent for too long; s stop;
- * . all is over; ~ the relay must not want a connection. */
+ * o it has waited for long; = what became of the recipients; . all is over; ~ the
+ * relay must not want a connection. A recipient k... was taken at an earlier
+ * attempt, z... must be alone. */
 static const struct script {
 	const char *name;
 	int manner;
-	const char *steps[48];
+	const char *steps[64];
 } scripts[] = {
 #define HELLO                                                                                                \
 	"^", "-220 hop\r\n", "+EHLO me\r\n",                                                                 \
@@ -34,7 +38,7 @@ static const struct script {
 		"ENHANCEDSTATUSCODES\r\n",                                                                   \
 		"<220 me ESMTP Landfall\r\n", ">EHLO c\r\n",                                                 \
 		"<250-me\r\n250-PIPELINING\r\n250-SIZE "                                                     \
-		"934464\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 DSN\r\n"
+		"934464\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250 CHUNKING\r\n"
 #define OPENED                                                                                               \
 	HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "-250 2.1.0 Ok\r\n", "<250 2.1.0 Ok\r\n",     \
 		">RCPT TO:<u@c>\r\n", "+RCPT TO:<u@c>\r\n", "-250 2.1.5 Ok\r\n", "<250 2.1.5 Ok\r\n"
@@ -59,11 +63,11 @@ static const struct script {
 	{"hop without pipelining", AS_IS,
 		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-250 hop\r\n", "<220 me ESMTP Landfall\r\n",
 			">EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nDATA\r\n", "+MAIL FROM:<a@b>\r\n",
-			"<250 me\r\n", "-250 a\r\n", "+RCPT TO:<u@c>\r\n", "<250 a\r\n", "-250 b\r\n",
-			"<250 b\r\n354 end data with <CR><LF>.<CR><LF>\r\n"}},
+			"<250-me\r\n250 CHUNKING\r\n", "-250 a\r\n", "+RCPT TO:<u@c>\r\n", "<250 a\r\n",
+			"-250 b\r\n", "<250 b\r\n354 end data with <CR><LF>.<CR><LF>\r\n"}},
 	{"hop knows only HELO", AS_IS,
 		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-500 what\r\n", "+HELO me\r\n", "-250 hop\r\n",
-			"<220 me ESMTP Landfall\r\n", ">EHLO c\r\n", "<250 me\r\n",
+			"<220 me ESMTP Landfall\r\n", ">EHLO c\r\n", "<250-me\r\n250 CHUNKING\r\n",
 			">MAIL FROM:<a@b> SIZE=3\r\n", "<555 5.5.4 parameter not offered\r\n"}},
 	{"dots", AS_IS,
 		{DATA, ">..\r\n...b\r\nc\r\n.\r\n", "+DATA\r\n", "-354 go\r\n", "+..\r\n...b\r\nc\r\n.\r\n",
@@ -111,8 +115,8 @@ static const struct script {
 	{"recipient refused, another one taken", AS_IS,
 		{HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nRCPT TO:<v@c>\r\nRCPT TO:<w@c>\r\n",
 			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "-250 a\r\n550 b\r\n", "+RCPT TO:<v@c>\r\n",
-			"-250 c\r\n",
-			"<250 a\r\n550 b\r\n250 c\r\n452 4.5.3 one recipient in a transaction\r\n"}},
+			"-250 c\r\n", "+RCPT TO:<w@c>\r\n", "-451 d\r\n",
+			"<250 a\r\n550 b\r\n250 c\r\n451 d\r\n"}},
 	{"sender refused, pipelined", AS_IS,
 		{HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nDATA\r\nRSET\r\n",
 			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "-550 5.7.1 no\r\n503 5.5.1 no\r\n",
@@ -247,8 +251,6 @@ static const struct script {
 		{HELLO, ">NOOP\nNO\rOP\r\nQUIT\n",
 			"<500 5.5.2 bare line feed\r\n500 5.5.2 bare carriage return\r\n500 5.5.2 bare line "
 			"feed\r\n"}},
-	{"BDAT ends the session", AS_IS,
-		{HELLO, ">BDAT 6 LAST\r\nRSET\r\n", "<502 5.5.1 not offered\r\n", "+QUIT\r\n"}},
 	{"HTTP ends the session", AS_IS,
 		{HELLO, ">POST / HTTP/1.1\r\nNOOP\r\n", "<421 4.7.0 this is not HTTP\r\n", "+QUIT\r\n"}},
 	{"too many errors", AS_IS,
@@ -259,18 +261,321 @@ static const struct script {
 			"<500 5.5.2 command not known\r\n421 4.7.0 too many errors\r\n", "+QUIT\r\n"}},
 	{"hop with a small SIZE", AS_IS,
 		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-250-hop\r\n250 SIZE 30\r\n",
-			"<220 me ESMTP Landfall\r\n", ">EHLO c\r\n", "<250-me\r\n250 SIZE 15\r\n",
-			">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "-250 a\r\n", "<250 a\r\n",
-			">RCPT TO:<u@c>\r\n", "+RCPT TO:<u@c>\r\n", "-250 a\r\n", "<250 a\r\n", ">DATA\r\n",
+			"<220 me ESMTP Landfall\r\n", ">EHLO c\r\n",
+			"<250-me\r\n250-SIZE 15\r\n250 CHUNKING\r\n", ">MAIL FROM:<a@b>\r\n",
+			"+MAIL FROM:<a@b>\r\n", "-250 a\r\n", "<250 a\r\n", ">RCPT TO:<u@c>\r\n",
+			"+RCPT TO:<u@c>\r\n", "-250 a\r\n", "<250 a\r\n", ">DATA\r\n",
 			"<354 end data with <CR><LF>.<CR><LF>\r\n", ">0123456789abcdef\r\nQUIT\r\n.\r\n",
 			"<552 5.3.4 message too large\r\n", "+RSET\r\n"}},
+
+/* Several recipients. */
+#define TWO OPENED, ">RCPT TO:<v@c>\r\n", "+RCPT TO:<v@c>\r\n", "-250 2.1.5 Ok\r\n", "<250 2.1.5 Ok\r\n"
+#define TWO_DATA TWO, ">DATA\r\n", "<354 end data with <CR><LF>.<CR><LF>\r\n"
+#define COPY(rcpt)                                                                                           \
+	"+RSET\r\nMAIL FROM:<a@b> SIZE=8\r\nRCPT TO:<" rcpt "@c>\r\nDATA\r\n",                               \
+		"-250 a\r\n250 b\r\n250 c\r\n354 d\r\n", "+" rcpt "@c:hi\r\n.\r\n"
+/* Behind one that the hop answered at the dot. */
+#define NEXT_COPY(rcpt)                                                                                      \
+	"+MAIL FROM:<a@b> SIZE=8\r\nRCPT TO:<" rcpt "@c>\r\nDATA\r\n", "-250 b\r\n250 c\r\n354 d\r\n",       \
+		"+" rcpt "@c:hi\r\n.\r\n"
+#define LOST_TEXT "4.4.2 connection to the next hop lost\r\n"
+#define MIXED_TEXT "451 4.3.0 not taken for all recipients yet, try again\r\n"
+	{"one copy for two", AS_IS,
+		{TWO_DATA, ">hi\r\n.\r\n", "+DATA\r\n", "-354 go\r\n", "+hi\r\n.\r\n", "-250 ok\r\n",
+			"<250 ok\r\n", "=250o 250os"}},
+	{"one copy for two, refused", AS_IS,
+		{TWO_DATA, ">hi\r\n.\r\n", "+DATA\r\n", "-354 go\r\n", "+hi\r\n.\r\n", "-550 no\r\n",
+			"<550 no\r\n", "=550o 550os", ">NOOP\r\n", "<250 2.0.0 Ok\r\n"}},
+	{"one copy for two on a new connection", AS_IS,
+		{TWO_DATA, "!", "?", ">hi\r\n.\r\n", "^", "-220 hop\r\n", "+EHLO me\r\n",
+			"-250-hop\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 DSN\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nRCPT TO:<v@c>\r\nDATA\r\n",
+			"-250 a\r\n250 b\r\n250 c\r\n354 d\r\n", "+hi\r\n.\r\n", "-250 ok\r\n",
+			"<250 ok\r\n"}},
+	{"one copy for two on a new connection that has only one", AS_IS,
+		{OPENED, "!", "?", ">RCPT TO:<v@c>\r\n", "^", "-220 hop\r\n", "+EHLO me\r\n",
+			"-250-hop\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 DSN\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<v@c>\r\n", "-250 a\r\n250 b\r\n", "<250 b\r\n",
+			">DATA\r\n", "<354 end data with <CR><LF>.<CR><LF>\r\n", ">hi\r\n.\r\n",
+			"+RSET\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nRCPT TO:<v@c>\r\nDATA\r\n",
+			"-250 z\r\n250 a\r\n250 b\r\n250 c\r\n354 d\r\n", "+hi\r\n.\r\n", "-250 ok\r\n",
+			"<250 ok\r\n"}},
+	{"one copy for two on a new connection that takes one", AS_IS,
+		{TWO_DATA, "!", "?", ">hi\r\n.\r\n", "^", "-220 hop\r\n", "+EHLO me\r\n",
+			"-250-hop\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 DSN\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nRCPT TO:<v@c>\r\nDATA\r\n",
+			"-250 a\r\n250 b\r\n550 c\r\n354 d\r\n", "?",
+			"<451 4.3.0 a recipient is no longer taken, try again\r\n", "+"}},
+	{"copies for two", OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-250 2.0.0 Ok: queued as X1\r\n", "<", NEXT_COPY("v"),
+			"-250 2.0.0 Ok: queued as X2\r\n", "<250 2.0.0 Ok: queued as X1\r\n", "=250o 250o",
+			">MAIL FROM:<d@e>\r\n", "+MAIL FROM:<d@e>\r\n"}},
+	{"copies for two, the hop has no pipelining", OWN,
+		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-250 hop\r\n", "<220 me ESMTP Landfall\r\n",
+			">EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nRCPT TO:<v@c>\r\nDATA\r\n",
+			"+MAIL FROM:<a@b>\r\n", "-250 a\r\n", "+RCPT TO:<u@c>\r\n", "-250 a\r\n",
+			"+RCPT TO:<v@c>\r\n", "-250 a\r\n",
+			"<250-me\r\n250 CHUNKING\r\n250 a\r\n250 a\r\n250 a\r\n354 end data with "
+			"<CR><LF>.<CR><LF>\r\n",
+			">hi\r\n.\r\n", "+RSET\r\n", "-250 a\r\n", "+MAIL FROM:<a@b>\r\n", "-250 a\r\n",
+			"+RCPT TO:<u@c>\r\n", "-250 a\r\n", "+DATA\r\n", "-354 a\r\n", "+u@c:hi\r\n.\r\n",
+			"-250 one\r\n", "+MAIL FROM:<a@b>\r\n", "-250 a\r\n", "+RCPT TO:<v@c>\r\n",
+			"-250 a\r\n", "+DATA\r\n", "-354 a\r\n", "+v@c:hi\r\n.\r\n", "-250 two\r\n",
+			"<250 one\r\n"}},
+	{"copies for two, pipelined", OWN,
+		{HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nRCPT TO:<v@c>\r\nDATA\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "-250 a\r\n250 b\r\n", "+RCPT TO:<v@c>\r\n",
+			"-250 c\r\n", "<250 a\r\n250 b\r\n250 c\r\n354 end data with <CR><LF>.<CR><LF>\r\n",
+			">hi\r\n.\r\nMAIL FROM:<d@e>\r\nQUIT\r\n", COPY("u"), "-250 x\r\n", NEXT_COPY("v"),
+			"-250 y\r\n", "+MAIL FROM:<d@e>\r\n", "-250 z\r\n",
+			"<250 x\r\n250 z\r\n221 2.0.0 Bye\r\n", "+QUIT\r\n"}},
+	{"mixed: the second is put off", OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-250 ok\r\n", NEXT_COPY("v"), "-451 4.7.1 later\r\n",
+			"<" MIXED_TEXT, "=mixed 250o 451o", ">NOOP\r\n", "<250 2.0.0 Ok\r\n", "+"}},
+	{"mixed: the first is refused", OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-550 5.7.1 no\r\n", NEXT_COPY("v"), "-250 ok\r\n",
+			"<" MIXED_TEXT, "=mixed 550o 250o"}},
+	{"mixed: refused and put off", OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-550 5.7.1 no\r\n", NEXT_COPY("v"), "-451 x\r\n",
+			"<" MIXED_TEXT, "=mixed 550o 451o"}},
+	{"mixed: recipient of a copy refused", OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-250 ok\r\n",
+			"+MAIL FROM:<a@b> SIZE=8\r\nRCPT TO:<v@c>\r\nDATA\r\n",
+			"-250 b\r\n550 c\r\n554 d\r\n", "<" MIXED_TEXT, "=mixed 250o 550o", "+RSET\r\n",
+			"-250 ok\r\n", ">MAIL FROM:<d@e>\r\n", "+MAIL FROM:<d@e>\r\n"}},
+	{"mixed: recipient of the first copy refused", OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", "+RSET\r\nMAIL FROM:<a@b> SIZE=8\r\nRCPT TO:<u@c>\r\nDATA\r\n",
+			"-250 a\r\n250 b\r\n550 c\r\n554 d\r\n", COPY("v"), "-250 ok\r\n", "<" MIXED_TEXT,
+			"=mixed 550o 250o"}},
+	{"all refused", OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-554 5.7.1 spam\r\n", NEXT_COPY("v"),
+			"-550 5.7.0 also\r\n", "<554 5.7.1 spam\r\n", "=554o 550o"}},
+	{"recorded once for all copies", OWN | RECORDED,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-250 x\r\n", NEXT_COPY("v"), "-250 y\r\n", "<", "*",
+			"<250 x\r\n"}},
+	{"recorded, the last copy refused", OWN | RECORDED,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-250 x\r\n", NEXT_COPY("v"), "-450 y\r\n", "<", "*",
+			"<" MIXED_TEXT, "=mixed 250o 450o"}},
+	{"cut at the dot of the first copy", OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "!", "?", "<451 " LOST_TEXT, "=451 451"}},
+	{"cut at the dot of the second copy", OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-250 ok\r\n", NEXT_COPY("v"), "!", "?", "<" MIXED_TEXT,
+			"=mixed 250o 451"}},
+	{"cut between copies: a new connection", OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-250 ok\r\n",
+			"+MAIL FROM:<a@b> SIZE=8\r\nRCPT TO:<v@c>\r\nDATA\r\n", "!", "?", "<", "^",
+			"-220 hop\r\n", "+EHLO me\r\n",
+			"-250-hop\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 DSN\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<v@c>\r\nDATA\r\n", "-250 b\r\n250 c\r\n354 d\r\n",
+			"+v@c:hi\r\n.\r\n", "-250 too\r\n", "<250 ok\r\n", "=250o 250o"}},
+	{"421 between copies: a new connection, once", OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-250 ok\r\n",
+			"+MAIL FROM:<a@b> SIZE=8\r\nRCPT TO:<v@c>\r\nDATA\r\n", "-421 4.7.0 enough\r\n", "?",
+			"<", "^", "-220 hop\r\n", "+EHLO me\r\n",
+			"-250-hop\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 DSN\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<v@c>\r\nDATA\r\n", "-421 no\r\n", "?", "<" MIXED_TEXT,
+			"=mixed 250o 421"}},
+	{"reconnect between copies fails", OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-250 ok\r\n",
+			"+MAIL FROM:<a@b> SIZE=8\r\nRCPT TO:<v@c>\r\nDATA\r\n", "!", "?", "!", "?",
+			"<" MIXED_TEXT, "=mixed 250o 451", "~"}},
+	{"421 at the first dot ends all copies", OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-421 4.3.2 down\r\n", "?", "<421 4.3.2 down\r\n",
+			"=421 421", "."}},
+	{"client gone between copies: no more of them", OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "x", "-250 ok\r\n", "=mixed 250o 451", "+QUIT\r\n",
+			"-221 b\r\n", "?", "."}},
+	{"overdue: no more copies", OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "o", "-250 ok\r\n", "<" MIXED_TEXT, "=mixed 250o 451",
+			"+"}},
+	{"disk full for two", FULL | OWN,
+		{TWO_DATA, ">hi\r\n.\r\n", "<451 4.3.1 full\r\n", "=451 451", "+RSET\r\n"}},
+	{"taken at an earlier attempt", OWN,
+		{OPENED, ">RCPT TO:<k@c>\r\n", "+RCPT TO:<k@c>\r\n", "-250 2.1.5 Ok\r\n", "<250 2.1.5 Ok\r\n",
+			">DATA\r\n", "<354 end data with <CR><LF>.<CR><LF>\r\n", ">hi\r\n.\r\n", COPY("u"),
+			"-250 ok\r\n", "<250 ok\r\n", "=250o 250k"}},
+	{"all taken at an earlier attempt", OWN,
+		{HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<k@c>\r\nRCPT TO:<k2@c>\r\nDATA\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<k@c>\r\n", "-250 a\r\n250 b\r\n", "+RCPT TO:<k2@c>\r\n",
+			"-250 c\r\n", "<250 a\r\n250 b\r\n250 c\r\n354 end data with <CR><LF>.<CR><LF>\r\n",
+			">hi\r\n.\r\n", "<250 2.0.0 Ok, taken at an earlier attempt\r\n", "=250k 250k",
+			"+RSET\r\n"}},
+	{"taken at an earlier attempt, hop lost", OWN,
+		{OPENED, ">RCPT TO:<k@c>\r\n", "+RCPT TO:<k@c>\r\n", "-250 2.1.5 Ok\r\n", "<250 2.1.5 Ok\r\n",
+			">DATA\r\n", "<354 end data with <CR><LF>.<CR><LF>\r\n", ">hi\r\n.\r\n", COPY("u"),
+			"!", "?", "<" MIXED_TEXT, "=mixed 451 250k"}},
+	{"one that must be alone, not first", OWN,
+		{OPENED, ">RCPT TO:<z@c>\r\n",
+			"<452 4.5.3 this recipient needs a transaction of its own, try again\r\n", "+",
+			">DATA\r\n", "<354 end data with <CR><LF>.<CR><LF>\r\n", ">hi\r\n.\r\n",
+			"+DATA\r\n"}},
+	{"one that must be alone, first", OWN,
+		{HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<z@c>\r\nRCPT TO:<u@c>\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<z@c>\r\n", "-250 a\r\n250 b\r\n",
+			"<250 a\r\n250 b\r\n452 4.5.3 this recipient needs a transaction of its own, try "
+			"again\r\n",
+			"+", ">RSET\r\n", "<250 2.0.0 Ok\r\n", "+RSET\r\n", "-250 ok\r\n",
+			">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nRCPT TO:<v@c>\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "-250 a\r\n250 b\r\n",
+			"+RCPT TO:<v@c>\r\n"}},
+	{"one that must be alone and is refused holds up nobody", OWN,
+		{HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<z@c>\r\nRCPT TO:<u@c>\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<z@c>\r\n", "-250 a\r\n550 b\r\n", "<250 a\r\n550 b\r\n",
+			"+RCPT TO:<u@c>\r\n"}},
+
+/* LMTP. */
+#define LMTP_HELLO                                                                                           \
+	"^", "-220 hop\r\n", "+EHLO me\r\n", "-250-hop\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 DSN\r\n",    \
+		"<220 me LMTP Landfall\r\n", ">LHLO c\r\n",                                                  \
+		"<250-me\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-DSN\r\n250 CHUNKING\r\n"
+#define LMTP_COPY(rcpt)                                                                                      \
+	"+RSET\r\nMAIL FROM:<a@b>\r\nRCPT TO:<" rcpt "@c>\r\nDATA\r\n",                                      \
+		"-250 a\r\n250 b\r\n250 c\r\n354 d\r\n", "+" rcpt "@c:hi\r\n.\r\n"
+#define LMTP_NEXT(rcpt)                                                                                      \
+	"+MAIL FROM:<a@b>\r\nRCPT TO:<" rcpt "@c>\r\nDATA\r\n", "-250 b\r\n250 c\r\n354 d\r\n",              \
+		"+" rcpt "@c:hi\r\n.\r\n"
+#define LMTP_TWO                                                                                             \
+	LMTP_HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nRCPT TO:<x@c>\r\nRCPT TO:<v@c>\r\nDATA\r\n",       \
+		"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "-250 a\r\n250 b\r\n", "+RCPT TO:<x@c>\r\n",        \
+		"-550 c\r\n", "+RCPT TO:<v@c>\r\n", "-250 d\r\n",                                            \
+		"<250 a\r\n250 b\r\n550 c\r\n250 d\r\n354 end data with <CR><LF>.<CR><LF>\r\n"
+	{"LMTP: a reply for each", OWN | LMTP,
+		{LMTP_TWO, ">hi\r\n.\r\n", LMTP_COPY("u"), "-250 one\r\n", LMTP_NEXT("v"), "-250 two\r\n",
+			"<250 one\r\n250 two\r\n", "=250o 250o", ">QUIT\r\n", "<221 2.0.0 Bye\r\n",
+			"+QUIT\r\n"}},
+	{"LMTP: mixed replies in order", OWN | LMTP | RECORDED,
+		{LMTP_TWO, ">hi\r\n.\r\nNOOP\r\n", LMTP_COPY("u"), "-550-5.7.1 no\r\n550 5.7.1 never\r\n",
+			LMTP_NEXT("v"), "-250 two\r\n", "<", "*",
+			"<550-5.7.1 no\r\n550 5.7.1 never\r\n250 two\r\n250 2.0.0 Ok\r\n", "=550o 250o"}},
+	{"LMTP: one copy for two", LMTP,
+		{LMTP_TWO, ">hi\r\n.\r\n", "+DATA\r\n", "-354 go\r\n", "+hi\r\n.\r\n", "-250 ok\r\n",
+			"<250 ok\r\n250 ok\r\n", "=250o 250os"}},
+	{"LMTP: 421 is not for the session", OWN | LMTP,
+		{LMTP_TWO, ">hi\r\n.\r\n", LMTP_COPY("u"), "-250 one\r\n", LMTP_NEXT("v"), "-421 down\r\n",
+			"?", "<250 one\r\n451 down\r\n", "=250o 421", ">NOOP\r\n", "<250 2.0.0 Ok\r\n"}},
+	{"LMTP: cut at the dot", OWN | LMTP,
+		{LMTP_TWO, ">hi\r\n.\r\n", LMTP_COPY("u"), "!", "?", "<451 " LOST_TEXT "451 " LOST_TEXT}},
+	{"LMTP: what we refuse, we refuse for each", LMTP,
+		{LMTP_TWO, ">a\nb\r\n.\r\n", "<550 5.5.2 bare line feed\r\n550 5.5.2 bare line feed\r\n",
+			"+RSET\r\n"}},
+	{"LMTP: no valid recipients", LMTP,
+		{LMTP_HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "-250 a\r\n", ">DATA\r\n",
+			"<250 a\r\n503 5.5.1 no valid recipients\r\n"}},
+	{"LMTP: stop waits for all replies", OWN | LMTP,
+		{LMTP_TWO, ">hi\r\n.\r\n", "s", LMTP_COPY("u"), "-250 one\r\n", LMTP_NEXT("v"),
+			"-250 two\r\n", "<250 one\r\n250 two\r\n421 4.3.2 going down, try again later\r\n",
+			"+QUIT\r\n"}},
+	{"LMTP: nobody must be alone, nothing is known", OWN | LMTP,
+		{LMTP_HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<z@c>\r\nRCPT TO:<k@c>\r\nDATA\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<z@c>\r\n", "-250 a\r\n250 b\r\n", "+RCPT TO:<k@c>\r\n",
+			"-250 d\r\n", "<250 a\r\n250 b\r\n250 d\r\n354 end data with <CR><LF>.<CR><LF>\r\n",
+			">hi\r\n.\r\n", LMTP_COPY("z"), "-250 one\r\n", LMTP_NEXT("k"), "-250 two\r\n",
+			"<250 one\r\n250 two\r\n"}},
+	{"LMTP: EHLO is not for it", LMTP,
+		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-250 hop\r\n",
+			">EHLO c\r\nHELO c\r\nMAIL FROM:<a@b>\r\n",
+			"<220 me LMTP Landfall\r\n500 5.5.1 this is LMTP: say LHLO\r\n500 5.5.1 this is "
+			"LMTP: "
+			"say LHLO\r\n503 5.5.1 say LHLO first\r\n"}},
+	{"LHLO is not for SMTP", AS_IS, {HELLO, ">LHLO c\r\n", "<500 5.5.1 this is SMTP: say EHLO\r\n"}},
+
+	/* BDAT. */
+	{"one chunk", AS_IS,
+		{OPENED, ">BDAT 4 LAST\r\nhi\r\n", "+DATA\r\n", "-354 go\r\n", "+hi\r\n.\r\n", "-250 ok\r\n",
+			"<250 ok\r\n"}},
+	{"chunks hold what they hold", AS_IS,
+		{OPENED, ">BDAT 5\r\n.\r\n.\rBDAT 0\r\nbdat 7 last\r\n\nRSET\r\nNOOP\r\n",
+			"<250 2.0.0 5 octets taken\r\n250 2.0.0 0 octets taken\r\n", "+DATA\r\n",
+			"-354 go\r\n", "+..\r\n..\r\nRSET\r\n.\r\n", "-250 ok\r\n",
+			"<250 ok\r\n250 2.0.0 Ok\r\n"}},
+	{"BDAT 0 LAST ends the message", AS_IS,
+		{OPENED, ">BDAT 2\r\nhi", "<250 2.0.0 2 octets taken\r\n", ">BDAT 0 LAST\r\n", "+DATA\r\n",
+			"-354 go\r\n", "+hi\r\n.\r\n", "-250 ok\r\n", "<250 ok\r\n"}},
+	{"BDAT 0 LAST alone: an empty message", AS_IS,
+		{OPENED, ">BDAT 0 LAST\r\n", "+DATA\r\n", "-354 go\r\n", "+.\r\n", "-250 ok\r\n",
+			"<250 ok\r\n"}},
+	{"BDAT in one group with all before", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nBDAT 3\r\na\r\nBDAT 3 LAST\r\n\nb\nQUIT\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "-250 a\r\n250 b\r\n",
+			"<250 a\r\n250 b\r\n250 2.0.0 3 octets taken\r\n550 5.5.2 bare line feed\r\n221 "
+			"2.0.0 "
+			"Bye\r\n",
+			"?", "."}},
+	{"bare CR in a chunk", AS_IS,
+		{OPENED, ">BDAT 11 LAST\r\nx\r.\r\nQUIT\r\nRSET\r\n",
+			"<550 5.5.2 bare carriage return\r\n250 2.0.0 Ok\r\n", "+RSET\r\n"}},
+	{"BDAT without MAIL: its bytes are no commands", AS_IS,
+		{HELLO, ">BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n", "<503 5.5.1 say MAIL first\r\n250 2.0.0 Ok\r\n",
+			"+"}},
+	{"BDAT when all recipients were refused", AS_IS,
+		{HELLO,
+			">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nBDAT 6\r\nQUIT\r\nBDAT 6 "
+			"LAST\r\nQUIT\r\nRSET\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "-250 a\r\n550 b\r\n",
+			"<250 a\r\n550 b\r\n554 5.5.1 no valid recipients\r\n554 5.5.1 no valid "
+			"recipients\r\n250 2.0.0 Ok\r\n",
+			"+RSET\r\n"}},
+	{"nothing but chunks behind a chunk", AS_IS,
+		{OPENED,
+			">BDAT 2\r\nhiDATA\r\nRCPT TO:<v@c>\r\nMAIL FROM:<c@d>\r\nNOOP\r\nBDAT 2 "
+			"LAST\r\n\r\n",
+			"<250 2.0.0 2 octets taken\r\n503 5.5.1 the message has begun with BDAT\r\n503 5.5.1 "
+			"the message has begun\r\n503 5.5.1 a transaction is open already\r\n250 2.0.0 "
+			"Ok\r\n",
+			"+DATA\r\n", "-354 go\r\n", "+hi\r\n.\r\n", "-250 ok\r\n", "<250 ok\r\n"}},
+	{"RSET between chunks", AS_IS,
+		{OPENED, ">BDAT 2\r\nhiRSET\r\nBDAT 4 LAST\r\nQUITMAIL FROM:<d@e>\r\n",
+			"<250 2.0.0 2 octets taken\r\n250 2.0.0 Ok\r\n503 5.5.1 say MAIL first\r\n",
+			"+RSET\r\nMAIL FROM:<d@e>\r\n"}},
+	{"size of a chunk not in order", AS_IS,
+		{OPENED, ">BDAT x LAST\r\nRSET\r\n", "<521 5.5.4 want BDAT size [LAST]\r\n", "+QUIT\r\n"}},
+	{"BDAT with a word too many", AS_IS,
+		{OPENED, ">BDAT 3 LAST LAST\r\nRSET\r\n", "<521 5.5.4 want BDAT size [LAST]\r\n",
+			"+QUIT\r\n"}},
+	{"chunks too large", AS_IS,
+		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-250-hop\r\n250 SIZE 30\r\n",
+			"<220 me ESMTP Landfall\r\n", ">EHLO c\r\nMAIL FROM:<a@b>\r\n",
+			"+MAIL FROM:<a@b>\r\n", "-250 a\r\n", ">RCPT TO:<u@c>\r\n", "+RCPT TO:<u@c>\r\n",
+			"-250 a\r\n", "<250-me\r\n250-SIZE 15\r\n250 CHUNKING\r\n250 a\r\n250 a\r\n",
+			">BDAT 15\r\n0123456789abcdeBDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n",
+			"<250 2.0.0 15 octets taken\r\n552 5.3.4 message too large\r\n503 5.5.1 say MAIL "
+			"first\r\n250 2.0.0 Ok\r\n",
+			"+RSET\r\n"}},
+	{"LMTP: chunks, one reply for each recipient at the last", OWN | LMTP,
+		{LMTP_HELLO,
+			">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nRCPT TO:<v@c>\r\nBDAT 2\r\nhiBDAT 2 "
+			"LAST\r\n\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "-250 a\r\n250 b\r\n", "+RCPT TO:<v@c>\r\n",
+			"-250 d\r\n", "<250 a\r\n250 b\r\n250 d\r\n250 2.0.0 2 octets taken\r\n",
+			LMTP_COPY("u"), "-250 one\r\n", LMTP_NEXT("v"), "-452 two\r\n",
+			"<250 one\r\n452 two\r\n"}},
+	{"client gone within a chunk", AS_IS,
+		{OPENED, ">BDAT 20 LAST\r\nhi\r\n", "x", "+QUIT\r\n", "-221 b\r\n", "?", "."}},
+	{"client silent within a chunk", AS_IS,
+		{OPENED, ">BDAT 20\r\nhi\r\n", "t", "<421 4.4.2 silent for too long\r\n", "+QUIT\r\n"}},
 };
 
 static int manner;
+static char told[256]; /* outcomes of the last message */
 
-static void prepare(void *arg, const struct envelope *e, slice message, uint64_t size, struct relay_copy *c)
+static bool alone(void *arg, const struct envelope *e, unsigned i)
 {
-	(void)arg, (void)e, (void)size;
+	(void)arg;
+	return slice_starts(envelope_address(e, i), SLICE("z"));
+}
+
+static bool known(void *arg, const struct envelope *e, unsigned i, slice message)
+{
+	(void)arg;
+	(void)message;
+	return slice_starts(envelope_address(e, i), SLICE("k"));
+}
+
+static void prepare(
+	void *arg, const struct envelope *e, unsigned i, slice message, uint64_t size, struct relay_copy *c)
+{
+	(void)arg, (void)size;
+	c->shared = !(manner & (SENDER | RENDERED | RECORDED | FULL | OWN));
 	if (manner & FULL) {
 		c->code = 451;
 		c->text = "4.3.1 full";
@@ -285,6 +590,12 @@ static void prepare(void *arg, const struct envelope *e, slice message, uint64_t
 		buf_byte(&c->rendered, ']');
 		c->message = buf_slice(&c->rendered);
 	}
+	if ((manner & OWN) && e->count > 1) {
+		buf_put(&c->rendered, envelope_address(e, i));
+		buf_byte(&c->rendered, ':');
+		buf_put(&c->rendered, message);
+		c->message = buf_slice(&c->rendered);
+	}
 }
 
 static bool taken(void *arg, struct relay_copy *c, slice text)
@@ -293,11 +604,25 @@ static bool taken(void *arg, struct relay_copy *c, slice text)
 	return manner & RECORDED;
 }
 
-static void answered(void *arg, int code)
+static void sync_wanted(void *arg)
 {
-	(void)code;
+	(void)arg;
+	assert_true(manner & RECORDED);
+}
+
+static void answered(
+	void *arg, const struct envelope *e, slice message, const struct relay_outcome *o, bool mixed)
+{
+	size_t n = (size_t)snprintf(told, sizeof told, mixed ? "mixed" : "");
+
+	(void)message;
+	for (unsigned i = 0; i < e->count && n < sizeof told; i++)
+		n += (size_t)snprintf(told + n, sizeof told - n, "%s%d%s%s%s", n ? " " : "", o[i].code,
+			o[i].own ? "o" : "", o[i].known ? "k" : "", o[i].shared ? "s" : "");
 	++*(unsigned *)arg;
 }
+
+static const struct relay_world world = {alone, known, prepare, taken, sync_wanted, answered};
 
 static void expect(const char *name, struct buf *out, const char *want)
 {
@@ -332,8 +657,7 @@ static void feed(struct relay *r, bool client, slice in, size_t cut, bool bytewi
 /* False: cut lies behind the end of every input. */
 static bool run(const struct script *s, size_t cut, bool bytewise)
 {
-	struct session_config cfg = {.host = SLICE("me"), .max_message = 1 << 20};
-	struct relay_world world = {prepare, taken, answered};
+	struct session_config cfg = {.host = SLICE("me"), .max_message = 1 << 20, .lmtp = s->manner & LMTP};
 	struct relay r;
 	unsigned count = 0;
 	bool within = false;
@@ -386,6 +710,12 @@ static bool run(const struct script *s, size_t cut, bool bytewise)
 		case 's':
 			relay_stop(&r);
 			break;
+		case 'o':
+			relay_overdue(&r);
+			break;
+		case '=':
+			test_slices_equal(name, slice_str(told), in);
+			break;
 		case '.':
 			test_numbers_equal(name, relay_done(&r), true);
 			break;
@@ -411,7 +741,6 @@ static void conversations(void **state)
 static void large_body(void **state)
 {
 	struct session_config cfg = {.host = SLICE("me"), .max_message = 8 << 20};
-	struct relay_world world = {prepare, taken, answered};
 	struct buf body, wire;
 	struct relay r;
 	unsigned count = 0;
@@ -452,7 +781,6 @@ static void large_body(void **state)
 static void early_answer(void **state)
 {
 	struct session_config cfg = {.host = SLICE("me"), .max_message = 8 << 20};
-	struct relay_world world = {prepare, taken, answered};
 	unsigned count = 0;
 
 	(void)state;

@@ -313,8 +313,9 @@ static void offers(void **state)
 			SLICE("mx\nPIPELINING\nSIZE "
 			      "10240000\nVRFY\nSTARTTLS\nENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKI"
 			      "NG"),
-			63, 10240000,
-			SLICE("h\nPIPELINING\nSIZE 10240000\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN")},
+			127, 10240000,
+			SLICE("h\nPIPELINING\nSIZE "
+			      "10240000\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN\nCHUNKING")},
 		{"lower case", SLICE("mx\nsize 0\npipelining "), 3, 0, SLICE("h\nPIPELINING\nSIZE")},
 		{"none", SLICE("mx.example"), 0, 0, SLICE("h")},
 		{"a name is not an offer", SLICE("DSN"), 0, 0, SLICE("h")},
@@ -335,6 +336,40 @@ static void offers(void **state)
 		smtp_offer_encode(&o, SLICE("h"), &out);
 		test_slices_equal(rows[i].name, buf_slice(&out), rows[i].again);
 		buf_free(&out);
+	}
+}
+
+static void chunks(void **state)
+{
+	static const struct {
+		const char *name;
+		slice in;
+		bool good, last;
+		uint64_t size;
+	} rows[] = {
+		{"size", SLICE("12"), true, false, 12},
+		{"last", SLICE("0 LAST"), true, true, 0},
+		{"small letters, blanks", SLICE("7  last"), true, true, 7},
+		{"64 bits", SLICE("18446744073709551615"), true, false, UINT64_MAX},
+		{"past 64 bits", SLICE("18446744073709551616"), false, false, 0},
+		{"no size", SLICE(""), false, false, 0},
+		{"LAST alone", SLICE("LAST"), false, false, 0},
+		{"another word", SLICE("3 FIRST"), false, false, 0},
+		{"more behind LAST", SLICE("3 LAST 4"), false, false, 0},
+		{"sign", SLICE("-3"), false, false, 0},
+		{"joined", SLICE("3LAST"), false, false, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		uint64_t size;
+		bool last;
+
+		test_numbers_equal(rows[i].name, smtp_chunk_decode(rows[i].in, &size, &last), rows[i].good);
+		if (!rows[i].good)
+			continue;
+		test_numbers_equal(rows[i].name, last, rows[i].last);
+		assert_true(size == rows[i].size);
 	}
 }
 
@@ -474,6 +509,7 @@ int main(void)
 		cmocka_unit_test(reply_text),
 		cmocka_unit_test(queue_ids),
 		cmocka_unit_test(offers),
+		cmocka_unit_test(chunks),
 		cmocka_unit_test(data),
 		cmocka_unit_test(text_checks),
 		cmocka_unit_test(stuffing),
