@@ -123,10 +123,21 @@ static void prepare(void *arg, const struct envelope *e, unsigned i, slice messa
 	copier_prepare(c->front->cfg.copier, e, i, message, size, copy);
 }
 
+/* Did the client hang up? It is not read from while its message is under way. */
+static bool client_left(const struct client *c)
+{
+	uint8_t byte;
+
+	return c->fd < 0 || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static bool taken(void *arg, struct relay_copy *copy, slice text)
 {
 	struct client *c = arg;
 
+	/* Copies that nobody waits for would go again when the client comes again. */
+	if (c->copying && client_left(c))
+		relay_overdue(&c->relay);
 	return copier_taken(c->front->cfg.copier, copy, text);
 }
 

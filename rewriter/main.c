@@ -76,6 +76,11 @@ static int open_outbox(struct rewriter *w)
 	return rc < 0 ? fail(dir, strerror(-rc)) : 0;
 }
 
+static bool same(const struct config_addr *a, const struct config_addr *b)
+{
+	return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
 /* 0, or the exit status. */
 static int open_all(struct rewriter *w, struct buf *why)
 {
@@ -84,9 +89,10 @@ static int open_all(struct rewriter *w, struct buf *why)
 
 	if (rc < 0)
 		return fail_with(why, EXIT_REFUSED);
-	if (c->rewriter_next_hop.port == c->rewriter_listen.port &&
-		strcmp(c->rewriter_next_hop.host, c->rewriter_listen.host) == 0) {
-		buf_str(why, "rewriter.next_hop is rewriter.listen: mail would go round in circles");
+	if (same(&c->rewriter_next_hop, &c->rewriter_listen) ||
+		same(&c->rewriter_next_hop, &c->rewriter_lmtp_listen)) {
+		buf_str(why,
+			"rewriter.next_hop is rewriter.listen or lmtp_listen: mail would go round in circles");
 		return fail_with(why, EXIT_REFUSED);
 	}
 	if (keyfile_load(config_path(c, c->keys_file), &w->ring, why) < 0)

@@ -248,6 +248,7 @@ int command_doctor(int argc, char **argv)
 	check_redis(&c);
 	check_next_hop(&c);
 	check_port("rewriter", &c.rewriter_listen);
+	check_port("rewriter", &c.rewriter_lmtp_listen);
 	check_port("tracker", &c.tracker_listen);
 	check_port("reports", &c.reports_listen);
 	check_track_url(&c);

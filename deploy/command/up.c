@@ -32,7 +32,7 @@ static const struct option_row rows[] = {
 	{.name = "--dir", .value = "DIR", .help = "everything is kept here (./landfall-data)", .text = &dir},
 	{.name = "--port-base",
 		.value = "N",
-		.help = "ports N: SMTP, N+1: tracker, N+2: reports (2525, 8080, 8090)",
+		.help = "ports N: SMTP, N-1: LMTP, N+1: tracker, N+2: reports (2525, 2524, 8080, 8090)",
 		.number = &port_base},
 };
 static const struct command about = {
@@ -170,7 +170,7 @@ static void set_first(struct up *u, const char *assignment)
 /* Two rounds: the first to know the hosts that --port-base must keep. */
 static int read_config(struct up *u)
 {
-	static char sets[5][PATH_MAX + 32];
+	static char sets[6][PATH_MAX + 32];
 	static char path[PATH_MAX + 16];
 	int rc;
 
@@ -199,8 +199,13 @@ static int read_config(struct up *u)
 			snprintf(
 				sets[4], sizeof sets[4], "track.url=http://127.0.0.1:%d", (int)port_base + 1);
 	}
+	if (port_base || !u->c.rewriter_lmtp_listen.port)
+		snprintf(sets[5], sizeof sets[5], "rewriter.lmtp_listen=%s:%d",
+			u->c.rewriter_lmtp_listen.port ? u->c.rewriter_lmtp_listen.host
+						       : u->c.rewriter_listen.host,
+			(port_base ? (int)port_base : u->c.rewriter_listen.port) - 1);
 	config_close(&u->c);
-	for (int i = 4; i >= 0; i--)
+	for (int i = 5; i >= 0; i--)
 		if (*sets[i])
 			set_first(u, sets[i]);
 	rc = options_config(&u->line, &u->c);
@@ -359,6 +364,9 @@ static void on_ready(void *arg)
 
 	printf("landfall: mail     %s:%d   (on to %s:%d)\n", c->rewriter_listen.host, c->rewriter_listen.port,
 		c->rewriter_next_hop.host, c->rewriter_next_hop.port);
+	if (c->rewriter_lmtp_listen.port)
+		printf("landfall: LMTP     %s:%d\n", c->rewriter_lmtp_listen.host,
+			c->rewriter_lmtp_listen.port);
 	printf("landfall: tracker  %s\n", c->track_url);
 	printf("landfall: reports  http://%s:%d/\n", c->reports_listen.host, c->reports_listen.port);
 	printf("landfall: data     %s   (logs in log/, settings in %s)\n", u->dir, u->config);

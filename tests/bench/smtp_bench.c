@@ -33,9 +33,22 @@ static double now(void)
 		}                                                                                            \
 	} while (0)
 
-static void prepare(void *arg, const struct envelope *e, slice message, uint64_t size, struct relay_copy *c)
+static bool alone(void *arg, const struct envelope *e, unsigned i)
 {
-	(void)arg, (void)e, (void)message, (void)size, (void)c;
+	(void)arg, (void)e, (void)i;
+	return false;
+}
+
+static bool known(void *arg, const struct envelope *e, unsigned i, slice message)
+{
+	(void)arg, (void)e, (void)i, (void)message;
+	return false;
+}
+
+static void prepare(void *arg, const struct envelope *e, unsigned i, slice message, uint64_t size,
+	struct relay_copy *c)
+{
+	(void)arg, (void)e, (void)i, (void)message, (void)size, (void)c;
 }
 
 static bool taken(void *arg, struct relay_copy *c, slice text)
@@ -44,10 +57,16 @@ static bool taken(void *arg, struct relay_copy *c, slice text)
 	return false;
 }
 
-static void answered(void *arg, int code)
+static void sync_wanted(void *arg)
 {
 	(void)arg;
-	must(code == 250);
+}
+
+static void answered(
+	void *arg, const struct envelope *e, slice message, const struct relay_outcome *o, bool mixed)
+{
+	(void)arg, (void)e, (void)message;
+	must(o->code == 250 && !mixed);
 }
 
 static void transaction(struct relay *r, slice wire)
@@ -63,7 +82,7 @@ static void transaction(struct relay *r, slice wire)
 
 int main(void)
 {
-	static const struct relay_world world = {prepare, taken, answered};
+	static const struct relay_world world = {alone, known, prepare, taken, sync_wanted, answered};
 	struct session_config cfg = {.host = SLICE("bench"), .max_message = 1 << 20};
 	struct buf wire, message, again;
 	struct smtp_data d;

@@ -147,11 +147,15 @@ class Hop:
 
 
 class Client:
-    def __init__(self, port, timeout=20):
+    """Of the SMTP door, or with hi="LHLO" of the LMTP one."""
+
+    def __init__(self, port, timeout=20, hi="EHLO"):
+        self.hi = hi
         self.link = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.f = self.link.makefile("rb")
 
     def close(self):
+        self.f.close()  # it keeps the socket open
         self.link.close()
 
     def read(self):
@@ -182,36 +186,54 @@ class Client:
 
     def hello(self):
         self.greeting = self.read()
-        self.offers = self.say("EHLO client.test")
+        self.offers = self.say(self.hi + " client.test")
         return self
 
-    def begin(self, rcpt="ok@a.test", sender="news@brand.test"):
-        """Up to 354."""
+    def ask(self, rcpts, sender="news@brand.test"):
+        """MAIL and RCPT; the recipients that were taken."""
         assert self.say("MAIL FROM:<%s>" % sender)[0].startswith("250")
-        got = self.say("RCPT TO:<%s>" % rcpt)
-        assert got[0].startswith("250"), got
+        return [r for r in rcpts if self.say("RCPT TO:<%s>" % r)[0].startswith("250")]
+
+    def begin(self, rcpt="ok@a.test", sender="news@brand.test"):
+        """Up to 354; rcpt: one, or a list."""
+        rcpts = [rcpt] if isinstance(rcpt, str) else rcpt
+        got = self.ask(rcpts, sender)
+        assert got == rcpts, got
         got = self.say("DATA")
         assert got[0].startswith("354"), got
         return self
 
-    def end(self, message):
+    def body(self, message):
         self.raw(b"".join(b"." + line if line.startswith(b".") else line for line in message.splitlines(True)) + b".\r\n")
+
+    def end(self, message):
+        self.body(message)
         return self.read()
 
     def send(self, message, rcpt="ok@a.test", sender="news@brand.test"):
         return self.begin(rcpt, sender).end(message)
+
+    def chunks(self, message, rcpt="ok@a.test", size=100):
+        """By BDAT, all in one write. The last reply."""
+        assert self.ask([rcpt]) == [rcpt]
+        pieces = [message[i:i + size] for i in range(0, len(message), size)]
+        self.raw(b"".join(b"BDAT %d\r\n%s" % (len(p), p) for p in pieces) + b"BDAT 0 LAST\r\n")
+        for p in pieces:
+            assert self.read() == ["250 2.0.0 %d octets taken" % len(p)]
+        return self.read()
 
 
 class Front:
     """A rewriter before a hop."""
 
     def __init__(self, bench, hop_port, name="front", before=None, **settings):
-        self.bench, self.port = bench, free_ports(2)
+        self.bench, self.port = bench, free_ports(3)
         self.dir = bench.dir + "/" + name
         os.makedirs(self.dir + "/log", exist_ok=True)
         self.log, self.before = self.dir + "/log/rewriter.log", before
         self.config = self.dir + "/landfall.conf"
         self.settings = {"data.dir": self.dir + "/data", "rewriter.listen": "127.0.0.1:%d" % self.port,
+                         "rewriter.lmtp_listen": "127.0.0.1:%d" % (self.port + 2),
                          "rewriter.next_hop": "127.0.0.1:%d" % hop_port, "rewriter.metrics": "127.0.0.1:%d" % (self.port + 1),
                          "track.url": "https://t.brand.test", "journal.segment_mb": "1", **settings}
         self.process = None
@@ -249,6 +271,12 @@ class Front:
 
     def client(self):
         return Client(self.port).hello()
+
+    def lmtp(self):
+        return Client(self.port + 2, hi="LHLO").hello()
+
+    def sent(self):
+        return [e for e in self.events() if e["kind"] == "sent"]
 
     def metrics(self):
         with socket.create_connection(("127.0.0.1", self.port + 1), timeout=10) as s:
@@ -533,6 +561,134 @@ def test_smtp_disk_full(bench):
     f.stop()
 
 
+def test_smtp_several(bench):
+    """several recipients in a transaction: each has a copy; mixed outcomes neither lose nor double"""
+    h = hop(bench)
+    f = Front(bench, h.port, **{"track.return_path_domain": "bounce.brand.test"})
+    c = f.client()
+
+    def taken():
+        return [t[1] for t in h.taken if t[3]]
+
+    # All agree: the hop's own reply. Each copy has its sender, its links, its record.
+    three, sessions = ["ok-%d@a.test" % i for i in range(3)], h.sessions
+    assert c.ask([*three[:2], "u550@a.test", three[2]]) == three
+    assert c.say("DATA")[0].startswith("354")
+    assert c.end(html(1)) == ["250 2.0.0 Ok: queued as 0000000001"]
+    assert taken() == three and len({t[0] for t in h.taken}) == 3 and len({t[2] for t in h.taken}) == 3
+    assert all(t[0].startswith("b+") and b"https://t.brand.test/c/" in t[2] for t in h.taken)
+    assert sorted(e["sequence"] for e in f.sent()) == ["0", "1", "2"]
+    assert h.sessions == sessions, "the connection is kept"
+    # A message without a campaign goes once, for all.
+    assert c.send(b"Subject: x\r\n\r\nhello\r\n", three)[0].startswith("250")
+    assert taken()[3:] == [" ".join(three)] and h.taken[-1][0] == "news@brand.test"
+    # One is put off: 451; the retry sends to that one alone.
+    h.taken.clear()
+    assert c.send(html(2), ["ok@a.test", "d451@a.test"])[0].startswith("451 4.3.0")
+    assert c.send(html(2), ["ok@a.test", "d451@a.test"])[0].startswith("250 2.0.0 Ok: queued")
+    assert taken() == ["ok@a.test", "d451@a.test"], h.taken
+    # Remembered for one retry, not for ever: the same again is new mail.
+    assert c.send(html(2), ["ok@a.test", "d451@a.test"])[0].startswith("250")
+    assert taken() == ["ok@a.test", "d451@a.test"] * 2
+    # One is refused: 451; from then on it must be alone, so that the others get their 250 and it its 550.
+    h.taken.clear()
+    assert c.send(html(3), ["d550@a.test", "ok-1@a.test", "ok-2@a.test"])[0].startswith("451 4.3.0")
+    assert c.ask(["ok-1@a.test", "d550@a.test", "ok-2@a.test"]) == ["ok-1@a.test", "ok-2@a.test"]
+    assert c.say("DATA")[0].startswith("354")
+    assert c.end(html(3)) == ["250 2.0.0 Ok, taken at an earlier attempt"]
+    assert c.ask(["d550@a.test", "ok-9@a.test"]) == ["d550@a.test"]
+    assert c.say("DATA")[0].startswith("354")
+    assert c.end(html(3)) == ["550 5.7.1 content refused"]
+    assert c.ask(["ok-9@a.test", "d550@a.test"]) == ["ok-9@a.test", "d550@a.test"], "its time alone is over"
+    assert taken() == ["ok-1@a.test", "ok-2@a.test"]
+    # The hop dies in the middle: who was taken stays so.
+    c, h.taken[:] = f.client(), []
+    assert c.send(html(4), ["ok-1@a.test", "drop@a.test", "ok-2@a.test"])[0].startswith("451 4.3.0")
+    assert c.send(html(4), ["ok-1@a.test", "ok-2@a.test"])[0].startswith("250")
+    assert taken() == ["ok-1@a.test", "drop@a.test", "ok-2@a.test"]
+    # The client goes in the middle: nothing more is sent, and the retry knows.
+    h.taken.clear()
+    h.held.clear()
+    before = f.metrics()["messages_in"]
+    c = f.client().begin(["ok-1@a.test", "ok-2@a.test"])
+    c.body(html(5))
+    until("the first copy at the hop", 10, lambda: f.metrics()["messages_in"] > before)
+    c.close()
+    mixed = f.metrics()["messages_mixed"]
+    time.sleep(0.2)  # the front must see the client go before the hop answers
+    h.held.set()
+    until("the end of the message", 10, lambda: f.metrics()["messages_mixed"] > mixed)
+    assert f.client().send(html(5), ["ok-1@a.test", "ok-2@a.test"])[0].startswith("250")
+    assert taken() == ["ok-1@a.test", "ok-2@a.test"], taken()
+    # A hundred, and no more.
+    many = ["ok-%d@a.test" % i for i in range(101)]
+    h.taken.clear()
+    c = f.client()
+    assert c.ask(many) == many[:100]
+    assert c.say("RCPT TO:<ok@a.test>")[0].startswith("452 4.5.3")
+    assert c.say("DATA")[0].startswith("354")
+    assert c.end(html(6))[0].startswith("250")
+    assert taken() == many[:100] and len({t[0] for t in h.taken}) == 100
+    c = f.client()
+    assert c.ask(many) == many[:100] and c.say("DATA")[0].startswith("354")
+    assert c.end(b"plain\r\n")[0].startswith("250") and taken()[100:] == [" ".join(many[:100])]
+    sent = [(e["campaign"], e["sequence"]) for e in f.sent()]
+    assert len(sent) == len(set(sent)) + 2, "only what was sent as new mail again has its number twice"
+    m = f.metrics()
+    assert (m["messages_mixed"], m["messages_known"]) == (4, 5), m
+    f.stop()
+
+
+def test_smtp_lmtp(bench):
+    """LMTP: a reply for each recipient, in their order"""
+    h = hop(bench)
+    f = Front(bench, h.port, **{"track.return_path_domain": "bounce.brand.test"})
+    c = f.lmtp()
+    assert c.greeting == ["220 landfall.localdomain LMTP Landfall"]
+    rcpts = ["d550@a.test", "ok-1@a.test", "d451@a.test", "ok-2@a.test"]
+    assert c.ask([rcpts[0], "u550@a.test", *rcpts[1:]]) == rcpts
+    assert c.say("DATA")[0].startswith("354")
+    got = [c.end(html(1))] + [c.read() for _ in rcpts[1:]]
+    assert [g[0][:13] for g in got] == ["550 5.7.1 con", "250 2.0.0 Ok:", "451 4.7.650 s", "250 2.0.0 Ok:"], got
+    assert c.say("NOOP")[0].startswith("250"), "and not one reply more"
+    assert c.send(html(1), "d451@a.test")[0].startswith("250")
+    assert [t[1] for t in h.taken if t[3]] == ["ok-1@a.test", "ok-2@a.test", "d451@a.test"]
+    assert len({t[0] for t in h.taken}) == 3 and len(f.sent()) == 3
+    # One copy for all is answered for each.
+    assert c.send(b"plain\r\n", rcpts[1:])[0].startswith("250") and c.read()[0].startswith("250") and c.read()[0].startswith("250")
+    # The hop is lost at the second.
+    got = c.send(html(2), ["ok-1@a.test", "drop@a.test", "ok-2@a.test"]), c.read(), c.read()
+    assert [g[0][:9] for g in got] == ["250 2.0.0", "451 4.4.2", "451 4.4.2"], got
+    # What we refuse.
+    assert c.send(b"a\nb\r\n", ["ok-1@a.test", "ok-2@a.test"])[0].startswith("550 5.5.2") and c.read()[0].startswith("550 5.5.2")
+    assert c.say("EHLO x")[0].startswith("500") and c.say("QUIT")[0].startswith("221")
+    assert Client(f.port).hello().say("LHLO x")[0].startswith("500")
+    f.stop()
+
+
+def test_smtp_chunks(bench):
+    """BDAT: the same message as by DATA, and nothing that smuggles"""
+    h = hop(bench)
+    f = Front(bench, h.port)
+    c = f.client()
+    for size in (1, 7, 100, 100000):
+        assert c.chunks(html(1, campaign="chunks"), size=size)[0].startswith("250 2.0.0 Ok: queued")
+    assert c.send(html(1, campaign="chunks"))[0].startswith("250")
+    assert len(h.taken) == 5 and len({t[2] for t in h.taken}) == 1, "same bytes"
+    # Dots, and no line end at the end.
+    assert c.chunks(b"Subject: x\r\n\r\n.\r\n..\r\nQUIT")[0].startswith("250")
+    assert h.taken[-1][2] == b"Subject: x\r\n\r\n.\r\n..\r\nQUIT\r\n"
+    # Bytes behind the end of data of other servers stay in the message, or refuse it.
+    for seq, good in ((b"\r\n.\r\n", True), (b"\n.\n", False), (b"\n.\r\n", False), (b"\r\n.\r", False), (b"\r.\r", False), (b"\0", False)):
+        got = c.chunks(b"Subject: x\r\n\r\n" + seq + b"MAIL FROM:<ceo@bank.test>\r\nRCPT TO:<ok-evil@a.test>\r\nDATA\r\nevil\r\n.\r\n", size=11)
+        assert got[0].startswith("250" if good else "550 5.5.2"), (seq, got)
+    assert "ceo@bank.test" not in h.senders and len(h.taken) == 7
+    c.raw(b"BDAT 29 LAST\r\nMAIL FROM:<ceo@bank.test>\r\nxxBDAT ten\r\nMAIL FROM:<ceo@bank.test>\r\n")
+    assert c.read()[0].startswith("503") and c.read()[0].startswith("521") and c.read() == []
+    assert "ceo@bank.test" not in h.senders
+    f.stop()
+
+
 STATES = ("connect", "hello", "mail", "rcpt", "data", "half", "dot", "answered")
 
 
@@ -575,6 +731,35 @@ def test_smtp_kill(bench):
                 assert f.client().send(html(id))[0].startswith("250")
                 told.append(id)
     check_kills(f, h, told)
+    f.stop()
+
+
+def test_smtp_kill_copies(bench):
+    """kill -9 between the copies of a message: LMTP and SMTP retries lose nobody"""
+    h = hop(bench)
+    f = Front(bench, h.port, **{"track.return_path_domain": "bounce.brand.test"})
+    rcpts = ["ok-%d@a.test" % i for i in range(4)]
+    for n in range(60 if bench.nightly else 3):
+        for door in (f.client, f.lmtp):
+            id, before, h.delay = "%s-%d" % (door.__name__, n), len(h.taken), 0.1
+            c = door().begin(rcpts)
+            c.raw(html(id) + b".\r\n")
+            until("a copy at the hop", 10, lambda: len(h.taken) > before + n % 3)
+            f.kill()
+            assert b"250" not in c.rest()
+            h.delay = 0
+            f.start()
+            c = door().begin(rcpts)
+            assert c.end(html(id))[0].startswith("250")
+            for _ in rcpts[1:] if c.hi == "LHLO" else ():
+                assert c.read()[0].startswith("250")
+            got = [t[1] for t in h.taken if b"<%s@brand.test>" % id.encode() in t[2]]
+            assert set(got) == set(rcpts) and len(got) >= 5, got
+    sent = [(e["campaign"], e["lane"], e["sequence"]) for e in f.sent()]
+    assert len(sent) == len(set(sent)) and len(sent) <= len(h.taken), "a number was recorded twice"
+    owner = {}
+    for sender, rcpt, _, _ in h.taken:
+        assert owner.setdefault(sender, rcpt) == rcpt, (sender, rcpt, owner[sender])
     f.stop()
 
 
