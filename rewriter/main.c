@@ -91,8 +91,8 @@ static int open_all(struct rewriter *w, struct buf *why)
 		return fail_with(why, EXIT_REFUSED);
 	if (same(&c->rewriter_next_hop, &c->rewriter_listen) ||
 		same(&c->rewriter_next_hop, &c->rewriter_lmtp_listen)) {
-		buf_str(why,
-			"rewriter.next_hop is rewriter.listen or lmtp_listen: mail would go round in circles");
+		buf_str(why, "rewriter.next_hop is rewriter.listen or lmtp_listen: mail would go round in "
+			     "circles");
 		return fail_with(why, EXIT_REFUSED);
 	}
 	if (keyfile_load(config_path(c, c->keys_file), &w->ring, why) < 0)

@@ -45,8 +45,8 @@ static bool known(void *arg, const struct envelope *e, unsigned i, slice message
 	return false;
 }
 
-static void prepare(void *arg, const struct envelope *e, unsigned i, slice message, uint64_t size,
-	struct relay_copy *c)
+static void prepare(
+	void *arg, const struct envelope *e, unsigned i, slice message, uint64_t size, struct relay_copy *c)
 {
 	(void)arg, (void)e, (void)i, (void)message, (void)size, (void)c;
 }

@@ -6,12 +6,15 @@ import random
 import re
 import resource
 import signal
+import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
 from chain import free_ports, until
+from private_postfix import PrivatePostfix
 
 HTML = ("From: news@brand.test\r\nTo: %(to)s\r\nSubject: hello\r\nMessage-ID: <%(id)s@brand.test>\r\n"
         "X-Landfall-Campaign: %(campaign)s\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
@@ -32,6 +35,7 @@ class Hop:
         self.lock, self.taken, self.senders, self.sessions, self.tries = threading.Lock(), [], [], 0, {}
         self.held = threading.Event()
         self.held.set()
+        self.hold_at = None  # messages taken: then it holds the next
         self.queue_id = "0000%06X"
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -130,6 +134,8 @@ class Hop:
                         continue
                     self.taken.append((sender, rcpt, body, True))
                     count = len(self.taken)
+                    if count == self.hold_at:
+                        self.held.clear()
                 if kind == "drop":
                     return
                 if kind == "x421":
@@ -506,7 +512,8 @@ def test_smtp_start(bench):
     f = Front(bench, h.port)
 
     def fails(*more):
-        got = subprocess.run([bench.bin + "/landfall-rewriter", "--config", f.config, *more], capture_output=True, text=True, timeout=30)
+        got = subprocess.run([bench.bin + "/landfall-rewriter", "--config", f.config, "--set", "rewriter.lmtp_listen=", *more],
+                             capture_output=True, text=True, timeout=30)
         return got.returncode, got.stderr
 
     status, said = fails()
@@ -689,6 +696,39 @@ def test_smtp_chunks(bench):
     f.stop()
 
 
+def test_smtp_postfix(bench):
+    """Postfix as the client, several recipients in a transaction, by SMTP and by LMTP: each gets one copy or its own bounce"""
+    h = hop(bench)
+    f = Front(bench, h.port, **{"track.return_path_domain": "bounce.brand.test"})
+    rcpts = ["%s@a.test" % r for r in ("ok-1", "ok-2", "d451-x", "u550-x", "d550-x", "ok-3")]
+    want = {r: "bounced" if "550" in r else "sent" for r in rcpts}
+    for name, transport in (("smtp", "smtp:[127.0.0.1]:%d" % f.port), ("lmtp", "lmtp:inet:127.0.0.1:%d" % (f.port + 2))):
+        dir = tempfile.mkdtemp(prefix="landfall-mta-")
+        bench.at_end.append(lambda dir=dir: shutil.rmtree(dir, ignore_errors=True))
+        os.chmod(dir, 0o755)
+        mta = PrivatePostfix(dir)
+        mta.make(free_ports(1), h.port)
+        with open(dir + "/etc/main.cf", "a") as conf:
+            conf.write("default_transport = %s\nrelayhost =\nmaximal_queue_lifetime = 60s\n" % transport)
+        with open(dir + "/etc/master.cf", "a") as conf:
+            conf.write("lmtp unix - - n - - lmtp\n")
+        mta.start()
+        bench.at_end.append(mta.stop)
+        h.taken.clear()
+        h.tries.clear()
+        assert Client(mta.port).hello().send(html(name), rcpts)[0].startswith("250")
+
+        def final():
+            with open(mta.log) as log:
+                return dict(re.findall(r" to=<([^>]*@a\.test)>.* status=(sent|bounced) ", log.read()))
+
+        until("the fate of all six by " + name, 40, lambda: len(final()) == len(rcpts))
+        assert final() == want, (name, final())
+        got = [t[1] for t in h.taken if t[3] and t[1].endswith("@a.test")]
+        assert sorted(got) == sorted(r for r in rcpts if want[r] == "sent"), (name, got)
+    f.stop()
+
+
 STATES = ("connect", "hello", "mail", "rcpt", "data", "half", "dot", "answered")
 
 
@@ -741,13 +781,13 @@ def test_smtp_kill_copies(bench):
     rcpts = ["ok-%d@a.test" % i for i in range(4)]
     for n in range(60 if bench.nightly else 3):
         for door in (f.client, f.lmtp):
-            id, before, h.delay = "%s-%d" % (door.__name__, n), len(h.taken), 0.1
+            id, h.hold_at = "%s-%d" % (door.__name__, n), len(h.taken) + 1 + n % 3
             c = door().begin(rcpts)
             c.raw(html(id) + b".\r\n")
-            until("a copy at the hop", 10, lambda: len(h.taken) > before + n % 3)
+            until("copies at the hop", 10, lambda: len(h.taken) == h.hold_at)
             f.kill()
             assert b"250" not in c.rest()
-            h.delay = 0
+            h.held.set()
             f.start()
             c = door().begin(rcpts)
             assert c.end(html(id))[0].startswith("250")
