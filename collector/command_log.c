@@ -1,5 +1,6 @@
 #include "collector/command.h"
 #include "collector/log_facts.h"
+#include "collector/log_reader.h"
 #include "core/io/clock.h"
 #include "core/io/daemon.h"
 
@@ -15,8 +16,11 @@
 
 static const char help[] =
 	"landfall log: an MTA log in on stdin, delivery facts out on stdout as JSON lines\n\n"
-	"usage: landfall log [--format postfix|auto]\n\n"
-	"  --format FORMAT   whose log it is; auto, the default, is refused when no line is known\n"
+	"usage: landfall log [--format FORMAT]\n\n"
+	"  --format FORMAT   whose log it is: postfix, exim, sendmail, opensmtpd, powermta (accounting "
+	"file),\n"
+	"                    kumomta, haraka; or auto, the default: whichever knows a line first, and the\n"
+	"                    log is refused when none does\n"
 	"  --help            this text\n\n"
 	"One line out for each outcome: accepted, deferred, bounced, expired. Times without a zone are\n"
 	"local ones, those without a year of the last twelve months. Exit status: 0 done, 1 the log was\n"
@@ -25,11 +29,11 @@ static const char help[] =
 	"  landfall log --format postfix < /var/log/mail.log | grep '\"kind\":\"bounced\"'\n";
 
 struct filter {
+	struct log_reader *reader;
 	struct log_facts *facts;
 	uint64_t now_ms;
 	int zone_s;
 	struct buf out;
-	uint64_t known; /* lines that said something */
 };
 
 static int usage(const char *what, const char *arg)
@@ -56,14 +60,16 @@ static int write_out(struct buf *out)
 	return 0;
 }
 
+static void take_fact(void *arg, const struct log_fact *fact)
+{
+	struct filter *f = arg;
+
+	log_facts_add(f->facts, fact, &f->out);
+}
+
 static int take_line(struct filter *f, slice line)
 {
-	struct postfix_log read;
-
-	if (postfix_log_read(line, f->now_ms, f->zone_s, &read) == POSTFIX_LOG_NONE)
-		return 0;
-	f->known++;
-	log_facts_add(f->facts, &read, &f->out);
+	log_reader_line(f->reader, line, f->now_ms, f->zone_s);
 	return f->out.len >= WRITE_BYTES ? write_out(&f->out) : 0;
 }
 
@@ -95,6 +101,8 @@ static int filter(struct filter *f)
 	if (rc == 0 && in.len)
 		rc = take_line(f, buf_slice(&in));
 	if (rc == 0)
+		log_reader_end(f->reader, f->zone_s);
+	if (rc == 0)
 		rc = write_out(&f->out);
 	buf_free(&in);
 	return rc;
@@ -109,11 +117,12 @@ static int zone_now(uint64_t now_ms)
 	return (int)tm.tm_gmtoff;
 }
 
-static int run(bool must_know)
+static int run(enum log_format format)
 {
 	struct filter f = {.facts = log_facts_open(), .now_ms = clock_ms()};
 	int rc, status = EXIT_DONE;
 
+	f.reader = log_reader_open(format, take_fact, &f);
 	f.zone_s = zone_now(f.now_ms);
 	/* One line out is bounded by one line in, but for the recipients of an
 	 * expired message. */
@@ -122,18 +131,20 @@ static int run(bool must_know)
 	if (rc < 0) {
 		fprintf(stderr, "landfall log: %s\n", strerror(-rc));
 		status = EXIT_WORLD;
-	} else if (must_know && !f.known) {
-		fprintf(stderr, "landfall log: no line of a known format (postfix)\n");
+	} else if (log_reader_format(f.reader) == LOG_FORMAT_AUTO) {
+		fputs("landfall log: no line of a known format\n", stderr);
 		status = EXIT_REFUSED;
 	}
 	buf_free(&f.out);
+	log_reader_close(&f.reader);
 	log_facts_close(&f.facts);
 	return status;
 }
 
 int command_log(int argc, char **argv)
 {
-	const char *format = "auto";
+	const char *word = "auto";
+	enum log_format format;
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -141,15 +152,15 @@ int command_log(int argc, char **argv)
 			return EXIT_DONE;
 		}
 		if (strncmp(argv[i], "--format=", 9) == 0)
-			format = argv[i] + 9;
+			word = argv[i] + 9;
 		else if (strcmp(argv[i], "--format") == 0 && i + 1 < argc)
-			format = argv[++i];
+			word = argv[++i];
 		else if (strcmp(argv[i], "--format") == 0)
 			return usage("--format wants one", "");
 		else
 			return usage(argv[i][0] == '-' ? "unknown option " : "unexpected argument ", argv[i]);
 	}
-	if (strcmp(format, "postfix") != 0 && strcmp(format, "auto") != 0)
-		return usage("this version reads postfix (or auto), not ", format);
-	return run(strcmp(format, "auto") == 0);
+	if (!log_format_find(slice_str(word), &format))
+		return usage("no such format: ", word);
+	return run(format);
 }

@@ -1,5 +1,6 @@
 #include "collector/join.h"
 
+#include "collector/postfix_log.h"
 #include "collector/queue_table.h"
 #include "core/base/bytes.h"
 #include "core/base/must.h"
@@ -13,9 +14,9 @@ enum identity_state { UNKNOWN, OURS, IN_VAIN };
 struct known {
 	struct join_identity who; /* OURS */
 	uint8_t state;            /* enum identity_state */
-	uint8_t last;             /* enum postfix_log_outcome, 0: none seen */
+	uint8_t last;             /* enum log_fact_outcome, 0: none seen */
 	uint8_t first_len;        /* a requeued message: length of the id it began under */
-	char first[QUEUE_TABLE_MAX_ID];
+	char first[POSTFIX_LOG_MAX_ID];
 };
 
 struct join {
@@ -61,7 +62,7 @@ bool join_identity_decode(slice bytes, struct join_identity *out)
 }
 
 /* A return path of ours names the message, and more surely than any queue id. */
-static void learn_sender(struct join *j, const struct postfix_log *line)
+static void learn_sender(struct join *j, const struct log_fact *line)
 {
 	bool named = j->cfg.sealer && j->cfg.domain.len; /* by their return paths */
 	struct known *k;
@@ -84,7 +85,7 @@ static void learn_sender(struct join *j, const struct postfix_log *line)
 }
 
 /* postsuper -r: the message goes on under a new id; Redis knows the first one. */
-static void learn_requeue(struct join *j, const struct postfix_log *line)
+static void learn_requeue(struct join *j, const struct log_fact *line)
 {
 	const struct known *old = queue_table_find(j->table, line->other_id);
 	struct known was = old ? *old : (struct known){0};
@@ -100,17 +101,17 @@ static void learn_requeue(struct join *j, const struct postfix_log *line)
 		*k = was;
 }
 
-static void fill(const struct postfix_log *line, uint64_t now_ms, struct event *ev)
+static void fill(const struct log_fact *line, uint64_t now_ms, struct event *ev)
 {
 	*ev = (struct event){
 		.ms = line->ms ? line->ms : now_ms, .reply = line->reply, .status = status_decode(line->dsn)};
-	if (line->kind == POSTFIX_LOG_EXPIRED) {
+	if (line->kind == LOG_FACT_EXPIRED) {
 		ev->kind = EVENT_BOUNCED;
 		ev->status = status_decode(SLICE("5.4.7")); /* RFC 3463: delivery time expired */
 		ev->bounce = BOUNCE_SOFT;
-	} else if (line->outcome == POSTFIX_LOG_SENT) {
+	} else if (line->outcome == LOG_FACT_SENT) {
 		ev->kind = EVENT_ACCEPTED;
-	} else if (line->outcome == POSTFIX_LOG_DEFERRED) {
+	} else if (line->outcome == LOG_FACT_DEFERRED) {
 		ev->kind = EVENT_DEFERRED;
 	} else {
 		ev->kind = EVENT_BOUNCED;
@@ -119,7 +120,7 @@ static void fill(const struct postfix_log *line, uint64_t now_ms, struct event *
 }
 
 static enum join_found identify(
-	struct join *j, const struct postfix_log *line, const struct known *k, struct event *ev, slice *id)
+	struct join *j, const struct log_fact *line, const struct known *k, struct event *ev, slice *id)
 {
 	*id = line->id;
 	if (k && k->state != OURS && k->first_len) {
@@ -133,34 +134,34 @@ static enum join_found identify(
 }
 
 enum join_found join_read(
-	struct join *j, const struct postfix_log *line, uint64_t now_ms, struct event *ev, slice *id)
+	struct join *j, const struct log_fact *line, uint64_t now_ms, struct event *ev, slice *id)
 {
 	struct known *k;
 
 	switch (line->kind) {
-	case POSTFIX_LOG_CLIENT:
+	case LOG_FACT_CLIENT:
 		/* A new message, whatever the id stood for before. */
 		queue_table_drop(j->table, line->id);
 		return JOIN_NOTHING;
-	case POSTFIX_LOG_REQUEUE:
+	case LOG_FACT_REQUEUE:
 		learn_requeue(j, line);
 		return JOIN_NOTHING;
-	case POSTFIX_LOG_SENDER:
+	case LOG_FACT_SENDER:
 		learn_sender(j, line);
 		return JOIN_NOTHING;
-	case POSTFIX_LOG_REMOVED:
+	case LOG_FACT_REMOVED:
 		queue_table_removed(j->table, line->id);
 		return JOIN_NOTHING;
-	case POSTFIX_LOG_EXPIRED:
+	case LOG_FACT_EXPIRED:
 		learn_sender(j, line);
 		k = queue_table_find(j->table, line->id);
 		/* Nobody was left waiting: what came last was final and is told already. */
-		if (k && k->last && k->last != POSTFIX_LOG_DEFERRED)
+		if (k && k->last && k->last != LOG_FACT_DEFERRED)
 			return JOIN_NOTHING;
 		if (k)
-			k->last = POSTFIX_LOG_BOUNCED;
+			k->last = LOG_FACT_BOUNCED;
 		break;
-	case POSTFIX_LOG_DELIVERY:
+	case LOG_FACT_DELIVERY:
 		/* The discard service says "sent" of what it throws away. */
 		if (slice_eq(line->service, SLICE("discard")))
 			return JOIN_NOTHING;

@@ -8,7 +8,7 @@
 #ifndef LF_COLLECTOR_JOIN_H
 #define LF_COLLECTOR_JOIN_H
 
-#include "collector/postfix_log.h"
+#include "collector/log_fact.h"
 #include "core/model/event.h"
 #include "core/model/token.h"
 
@@ -40,7 +40,7 @@ enum join_found {
 /* Learns from the line and says what it is. id borrows the table or the line,
  * and is good until the next call. */
 enum join_found join_read(
-	struct join *j, const struct postfix_log *line, uint64_t now_ms, struct event *ev, slice *id);
+	struct join *j, const struct log_fact *line, uint64_t now_ms, struct event *ev, slice *id);
 
 /* What a look-up under this queue id gave: stays for the lines to come. NULL:
  * nothing, although it was waited for; later lines of that message need not be

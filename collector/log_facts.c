@@ -2,7 +2,6 @@
 
 #include "collector/queue_table.h"
 #include "core/base/must.h"
-#include "core/model/event.h"
 #include "core/parse/date.h"
 #include "core/parse/json.h"
 
@@ -20,11 +19,12 @@ struct waiting {
 	struct waiting *next;
 	struct text recipient, relay, dsn, diagnostic;
 	uint16_t reply;
+	unsigned deferrals; /* so far */
 };
 
 struct history {
 	struct text sender, message_id;
-	unsigned attempts;
+	unsigned attempts; /* where a line says that one begins; else 0 */
 	unsigned waiting_count;
 	struct waiting *waiting;
 };
@@ -36,7 +36,7 @@ struct log_facts {
 static void keep(struct text *t, slice s)
 {
 	free(t->p);
-	t->p = must_alloc(s.len);
+	t->p = s.p ? must_alloc(s.len) : NULL;
 	t->len = s.len;
 	if (s.len)
 		memcpy(t->p, s.p, s.len);
@@ -99,16 +99,23 @@ static struct waiting **find_waiting(struct history *h, slice recipient)
 	return w;
 }
 
-static void remember(struct history *h, const struct postfix_log *line)
+static void drop_first(struct history *h, struct waiting **at)
+{
+	struct waiting *w = *at;
+
+	*at = w->next;
+	drop_waiting(w);
+	h->waiting_count--;
+}
+
+static void remember(struct history *h, const struct log_fact *line)
 {
 	struct waiting **at = find_waiting(h, line->recipient), *w = *at;
 
-	if (line->outcome != POSTFIX_LOG_DEFERRED) {
+	if (line->outcome != LOG_FACT_DEFERRED) {
 		if (!w)
 			return;
-		*at = w->next;
-		drop_waiting(w);
-		h->waiting_count--;
+		drop_first(h, at);
 		return;
 	}
 	if (!w) {
@@ -122,25 +129,7 @@ static void remember(struct history *h, const struct postfix_log *line)
 	keep(&w->dsn, line->dsn);
 	keep(&w->diagnostic, line->text);
 	w->reply = line->reply;
-}
-
-/* "0.02": decimal digits with at most one point. */
-static bool read_decimal(slice s, double *out)
-{
-	double whole = 0, unit = 0;
-
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.p[i] == '.' && unit == 0)
-			unit = 1;
-		else if (!ascii_digit(s.p[i]))
-			return false;
-		else if (unit == 0)
-			whole = whole * 10 + (s.p[i] - '0');
-		else
-			whole += (s.p[i] - '0') * (unit /= 10);
-	}
-	*out = whole;
-	return s.len > 0;
+	w->deferrals++;
 }
 
 static void put_text(struct json_out *j, const char *key, slice s)
@@ -165,11 +154,33 @@ static void put_time(struct json_out *j, uint64_t ms)
 	buf_free(&when);
 }
 
-/* An outcome with its history, as one line. */
-static void put_fact(const struct postfix_log *line, const char *kind, enum bounce bounce,
-	const struct history *h, struct buf *out)
+/* The line's own word, else what is known. */
+static slice either(slice said, const struct text *known)
 {
-	slice next = line->outcome == POSTFIX_LOG_SENT ? postfix_log_next_id(line->text) : SLICE_NONE;
+	return said.p ? said : slice_of_text(known);
+}
+
+/* 0: not known. */
+static unsigned attempt_of(const struct log_fact *line, struct history *h)
+{
+	const struct waiting *w = *find_waiting(h, line->recipient);
+
+	if (line->attempt)
+		return line->attempt;
+	if (h->attempts)
+		return h->attempts;
+	if (!line->id.len)
+		return 0;
+	/* To give up is not an attempt of its own. */
+	return (w ? w->deferrals : 0) + (w && line->kind == LOG_FACT_EXPIRED ? 0 : 1);
+}
+
+/* An outcome with its history, as one line. */
+static void put_fact(
+	const struct log_fact *line, const char *kind, enum bounce bounce, struct history *h, struct buf *out)
+{
+	slice next = line->outcome == LOG_FACT_SENT ? log_fact_next_id(line->text) : SLICE_NONE;
+	unsigned attempt = attempt_of(line, h);
 	struct json_out j;
 	double delay;
 
@@ -184,14 +195,17 @@ static void put_fact(const struct postfix_log *line, const char *kind, enum boun
 		json_int(&j, "reply", line->reply);
 	else
 		json_null(&j, "reply");
-	json_str(&j, "queue_id", line->id);
-	put_text(&j, "message_id", slice_of_text(&h->message_id));
-	put_text(&j, "sender", slice_of_text(&h->sender));
-	if (read_decimal(line->delay, &delay))
+	put_text(&j, "queue_id", line->id);
+	put_text(&j, "message_id", either(line->message_id, &h->message_id));
+	put_text(&j, "sender", either(line->sender, &h->sender));
+	if (log_fact_seconds(line->delay, &delay))
 		json_real(&j, "delay", delay);
 	else
 		json_null(&j, "delay");
-	json_int(&j, "attempt", h->attempts ? h->attempts : 1);
+	if (attempt)
+		json_int(&j, "attempt", attempt);
+	else
+		json_null(&j, "attempt");
 	if (bounce != BOUNCE_NONE)
 		json_str(&j, "class", slice_str(bounce_word(bounce)));
 	else
@@ -205,37 +219,45 @@ static void put_fact(const struct postfix_log *line, const char *kind, enum boun
 	buf_byte(out, '\n');
 }
 
-static void add_delivery(struct history *h, const struct postfix_log *line, struct buf *out)
+static void add_delivery(struct history *h, const struct log_fact *line, struct buf *out)
 {
 	enum bounce bounce = BOUNCE_NONE;
 
-	if (line->outcome == POSTFIX_LOG_BOUNCED)
-		bounce = bounce_of(status_decode(line->dsn), line->reply);
+	if (line->outcome == LOG_FACT_BOUNCED)
+		bounce = line->bounce ? line->bounce : bounce_of(status_decode(line->dsn), line->reply);
 	put_fact(line,
-		line->outcome == POSTFIX_LOG_SENT       ? "accepted"
-		: line->outcome == POSTFIX_LOG_DEFERRED ? "deferred"
-							: "bounced",
+		line->outcome == LOG_FACT_SENT       ? "accepted"
+		: line->outcome == LOG_FACT_DEFERRED ? "deferred"
+						     : "bounced",
 		bounce, h, out);
 	remember(h, line);
 }
 
-/* The line names no recipients: they are those that are still waiting. */
-static void add_expired(struct history *h, const struct postfix_log *line, struct buf *out)
+/* One recipient's time is over: its last deferral says why. */
+static void expire(struct history *h, const struct log_fact *line, struct waiting **at, struct buf *out)
 {
-	while (h->waiting) {
-		struct waiting *w = h->waiting;
-		struct postfix_log last = *line;
+	struct log_fact last = *line;
+	struct waiting *w = *at;
 
+	if (w) {
 		last.recipient = slice_of_text(&w->recipient);
 		last.relay = slice_of_text(&w->relay);
 		last.dsn = slice_of_text(&w->dsn);
 		last.text = slice_of_text(&w->diagnostic);
 		last.reply = w->reply;
-		put_fact(&last, "expired", BOUNCE_SOFT, h, out);
-		h->waiting = w->next;
-		drop_waiting(w);
 	}
-	h->waiting_count = 0;
+	put_fact(&last, "expired", BOUNCE_SOFT, h, out);
+	if (w)
+		drop_first(h, at);
+}
+
+static void add_expired(struct history *h, const struct log_fact *line, struct buf *out)
+{
+	if (line->recipient.p)
+		expire(h, line, find_waiting(h, line->recipient), out);
+	else
+		while (h->waiting)
+			expire(h, line, &h->waiting, out);
 }
 
 /* What is known of the old id holds for the new one. */
@@ -255,39 +277,48 @@ static void move_history(struct log_facts *f, slice from, slice to)
 		drop_history(&was);
 }
 
-void log_facts_add(struct log_facts *f, const struct postfix_log *line, struct buf *out)
+/* What the line says of the message itself. */
+static void learn(struct history *h, const struct log_fact *line)
 {
-	struct history *h;
+	/* Of two Message-ID headers the first counts. */
+	if (line->message_id.p && !h->message_id.p)
+		keep(&h->message_id, line->message_id);
+	if (line->sender.p)
+		keep(&h->sender, line->sender);
+	h->attempts += line->kind == LOG_FACT_SENDER;
+}
+
+void log_facts_add(struct log_facts *f, const struct log_fact *line, struct buf *out)
+{
+	struct history nothing = {0}, *h = &nothing;
 
 	switch (line->kind) {
-	case POSTFIX_LOG_NONE:
-	case POSTFIX_LOG_CHILD:
+	case LOG_FACT_NONE:
+	case LOG_FACT_CHILD:
 		return;
-	case POSTFIX_LOG_CLIENT:
+	case LOG_FACT_CLIENT:
 		queue_table_drop(f->table, line->id);
 		return;
-	case POSTFIX_LOG_REQUEUE:
+	case LOG_FACT_REQUEUE:
 		move_history(f, line->other_id, line->id);
 		return;
-	case POSTFIX_LOG_REMOVED:
+	case LOG_FACT_REMOVED:
 		queue_table_removed(f->table, line->id);
 		return;
+	case LOG_FACT_RECEIVED:
+		queue_table_drop(f->table, line->id);
+		break;
 	default:
 		break;
 	}
-	h = queue_table_get(f->table, line->id);
-	must(h); /* the reader lets no longer id pass */
-	if (line->kind == POSTFIX_LOG_MESSAGE_ID) {
-		/* Of two Message-ID headers the first counts. */
-		if (!h->message_id.p)
-			keep(&h->message_id, line->message_id);
-	} else if (line->kind == POSTFIX_LOG_SENDER) {
-		keep(&h->sender, line->sender);
-		h->attempts++;
-	} else if (line->kind == POSTFIX_LOG_EXPIRED) {
-		keep(&h->sender, line->sender);
-		add_expired(h, line, out);
-	} else {
+	if (line->id.len)
+		h = queue_table_get(f->table, line->id);
+	must(h); /* the readers let no longer id pass */
+	if (line->kind == LOG_FACT_DELIVERY)
 		add_delivery(h, line, out);
-	}
+	else if (line->kind == LOG_FACT_EXPIRED)
+		add_expired(h, line, out);
+	if (line->kind != LOG_FACT_DELIVERY && line->kind != LOG_FACT_EXPIRED)
+		learn(h, line);
+	drop_history(&nothing);
 }

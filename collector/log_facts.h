@@ -13,7 +13,7 @@
 #ifndef LF_COLLECTOR_LOG_FACTS_H
 #define LF_COLLECTOR_LOG_FACTS_H
 
-#include "collector/postfix_log.h"
+#include "collector/log_fact.h"
 #include "core/base/buf.h"
 
 #define LOG_FACTS_MESSAGES (1u << 20) /* messages remembered at once */
@@ -26,6 +26,6 @@ void log_facts_close(struct log_facts **f);
 
 /* Append the facts of one line that was read: none, one, or one for each
  * recipient of a message that expired. */
-void log_facts_add(struct log_facts *f, const struct postfix_log *line, struct buf *out);
+void log_facts_add(struct log_facts *f, const struct log_fact *line, struct buf *out);
 
 #endif

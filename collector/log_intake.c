@@ -2,6 +2,7 @@
 
 #include "collector/follow.h"
 #include "collector/join.h"
+#include "collector/postfix_log.h"
 #include "core/base/must.h"
 #include "core/io/clock.h"
 #include "core/io/log.h"
@@ -58,11 +59,11 @@ struct relearn {
 static void relearn_line(void *arg, slice line)
 {
 	struct relearn *r = arg;
-	struct postfix_log f;
+	struct log_fact f;
 	struct event ev;
 	slice id;
 
-	if (postfix_log_read(line, r->now_ms, r->zone_s, &f) != POSTFIX_LOG_NONE)
+	if (postfix_log_read(line, r->now_ms, r->zone_s, &f) != LOG_FACT_NONE)
 		join_read(r->join, &f, r->now_ms, &ev, &id);
 }
 
@@ -131,12 +132,12 @@ void log_intake_close(struct log_intake **inp)
 static void take_line(struct log_intake *in, slice line, uint64_t now_ms, int zone_s)
 {
 	struct pending *p = &in->pending[in->count];
-	struct postfix_log f;
+	struct log_fact f;
 	enum join_found found;
 	slice id;
 
 	in->lines++;
-	if (postfix_log_read(line, now_ms, zone_s, &f) == POSTFIX_LOG_NONE)
+	if (postfix_log_read(line, now_ms, zone_s, &f) == LOG_FACT_NONE)
 		return;
 	found = join_read(in->join, &f, now_ms, &p->ev, &id);
 	if (found == JOIN_NOTHING)

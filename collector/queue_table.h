@@ -10,7 +10,7 @@
 
 #include "core/base/slice.h"
 
-#define QUEUE_TABLE_MAX_ID 31
+#define QUEUE_TABLE_MAX_ID 47 /* a UUID and a number: Haraka */
 #define QUEUE_TABLE_GRACE 4096
 
 struct queue_table;

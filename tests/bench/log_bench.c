@@ -1,6 +1,7 @@
 /* Lines of a Postfix log per second: read, and read and joined. The log is made
  * up, six lines a message with a return path of ours; or the files named. */
 #include "collector/join.h"
+#include "collector/postfix_log.h"
 #include "core/base/must.h"
 #include "core/model/verp.h"
 
@@ -72,12 +73,12 @@ static void measure(const char *what, slice log, struct join *j)
 
 	while (at < log.len) {
 		size_t lf = slice_chr(log, '\n', at), end = lf == SLICE_NPOS ? log.len : lf;
-		struct postfix_log f;
+		struct log_fact f;
 		struct event ev;
 		slice id;
 
-		deliveries += postfix_log_read(slice_sub(log, at, end), NOW, 0, &f) == POSTFIX_LOG_DELIVERY;
-		if (j && f.kind != POSTFIX_LOG_NONE)
+		deliveries += postfix_log_read(slice_sub(log, at, end), NOW, 0, &f) == LOG_FACT_DELIVERY;
+		if (j && f.kind != LOG_FACT_NONE)
 			events += join_read(j, &f, NOW, &ev, &id) == JOIN_EVENT;
 		lines++;
 		at = end + 1;

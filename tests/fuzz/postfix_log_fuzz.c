@@ -18,16 +18,16 @@ static void inside(slice line, slice s)
 /* The input as the text of the other side, which must not change anything. */
 static void as_text(slice in)
 {
-	struct postfix_log f;
+	struct log_fact f;
 	struct buf line;
 
 	buf_init(&line, 1 << 16);
 	buf_str(&line,
 		"A1B2C3D4: to=<r@a.test>, relay=h[192.0.2.1]:25, delay=1, dsn=4.0.0, status=deferred (");
 	buf_put(&line, in);
-	if (postfix_log_read(buf_slice(&line), NOW, 0, &f) != POSTFIX_LOG_DELIVERY)
+	if (postfix_log_read(buf_slice(&line), NOW, 0, &f) != LOG_FACT_DELIVERY)
 		abort();
-	if (f.outcome != POSTFIX_LOG_DEFERRED || !slice_eq(f.dsn, SLICE("4.0.0")) || f.text.len > in.len)
+	if (f.outcome != LOG_FACT_DEFERRED || !slice_eq(f.dsn, SLICE("4.0.0")) || f.text.len > in.len)
 		abort();
 	buf_free(&line);
 }
@@ -35,7 +35,7 @@ static void as_text(slice in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	slice line = slice_of(data, size);
-	struct postfix_log f;
+	struct log_fact f;
 
 	if (postfix_log_read(line, NOW, 3600, &f) != f.kind)
 		abort();
@@ -51,10 +51,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	inside(line, f.delay);
 	inside(line, f.dsn);
 	inside(line, f.text);
-	inside(line, postfix_log_next_id(f.text));
-	if (f.kind == POSTFIX_LOG_DELIVERY && (f.recipient.p <= f.id.p || f.text.p < f.relay.p || !f.outcome))
+	inside(line, log_fact_next_id(f.text));
+	if (f.kind == LOG_FACT_DELIVERY && (f.recipient.p <= f.id.p || f.text.p < f.relay.p || !f.outcome))
 		abort();
-	if (f.kind != POSTFIX_LOG_NONE && (f.id.len == 0 || f.id.len > POSTFIX_LOG_MAX_ID))
+	if (f.kind != LOG_FACT_NONE && (f.id.len == 0 || f.id.len > POSTFIX_LOG_MAX_ID))
 		abort();
 	if (size < 8192)
 		as_text(line);

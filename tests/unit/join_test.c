@@ -1,4 +1,5 @@
 #include "collector/join.h"
+#include "collector/postfix_log.h"
 #include "core/model/verp.h"
 #include "tests/testing.h"
 
@@ -41,7 +42,7 @@ static int teardown(void **state)
 static enum join_found feed(const char *line, uint32_t n, struct event *ev, slice *id)
 {
 	struct token t = {.kind = TOKEN_RETURN, .campaign = 42, .lane = 5, .sequence = n};
-	struct postfix_log f;
+	struct log_fact f;
 	struct buf text;
 	const char *mark = strstr(line, "%V");
 	static char kept[1024];

@@ -1,4 +1,5 @@
 #include "collector/log_facts.h"
+#include "collector/postfix_log.h"
 #include "tests/testing.h"
 
 #include <string.h>
@@ -7,7 +8,7 @@
 
 static void feed(struct log_facts *f, const char *line, struct buf *out)
 {
-	struct postfix_log read;
+	struct log_fact read;
 
 	postfix_log_read(slice_str(line), NOW, 0, &read);
 	log_facts_add(f, &read, out);

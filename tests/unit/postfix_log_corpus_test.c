@@ -44,7 +44,7 @@ static void same_text(const char *row, const struct json_value *want, slice got)
 }
 
 /* "to=<a@b>, relay=none, ...": the run of keys as the case prints it. */
-static void same_keys(const char *row, slice keys, const struct postfix_log *f)
+static void same_keys(const char *row, slice keys, const struct log_fact *f)
 {
 	char all[2048];
 	int n = snprintf(all, sizeof all, "to=<%.*s>, %s%.*s%srelay=%.*s, ", SLICE_FMT(f->recipient),
@@ -59,20 +59,20 @@ static void same_keys(const char *row, slice keys, const struct postfix_log *f)
 	assert_true(slice_find(keys, slice_of(all, (size_t)n), 0) != SLICE_NPOS);
 }
 
-static const char *outcome_word(enum postfix_log_outcome o)
+static const char *outcome_word(enum log_fact_outcome o)
 {
-	return o == POSTFIX_LOG_SENT ? "sent" : o == POSTFIX_LOG_DEFERRED ? "deferred" : "bounced";
+	return o == LOG_FACT_SENT ? "sent" : o == LOG_FACT_DEFERRED ? "deferred" : "bounced";
 }
 
 static bool check_case(const struct json_value *v)
 {
 	char row[64];
-	struct postfix_log f;
+	struct log_fact f;
 	slice data = json_text(json_find(v, "data"));
 	slice keys = json_text(member(v, "postfix_keyvalue_data"));
 
 	snprintf(row, sizeof row, "%.*s", SLICE_FMT(json_text(json_find(v, "case"))));
-	if (postfix_log_read(data, NOW, 0, &f) == POSTFIX_LOG_NONE) {
+	if (postfix_log_read(data, NOW, 0, &f) == LOG_FACT_NONE) {
 		if (slice_starts(keys, SLICE("to=<")) || member(v, "postfix_message-id") ||
 			member(v, "postfix_from"))
 			fail_msg("%s: not understood: %.*s", row, SLICE_FMT(data));
@@ -82,13 +82,13 @@ static bool check_case(const struct json_value *v)
 	same_text(row, member(v, "postfix_message-id"), f.message_id);
 	same_text(row, member(v, "postfix_bounce_queueid"), f.other_id);
 	same_text(row, member(v, "postfix_from"), f.sender);
-	if (f.kind == POSTFIX_LOG_CLIENT) {
+	if (f.kind == LOG_FACT_CLIENT) {
 		char all[512];
 		int n = snprintf(all, sizeof all, "client=%.*s", SLICE_FMT(f.client));
 
 		assert_true(slice_starts(keys, slice_of(all, (size_t)n)));
 	}
-	if (f.kind != POSTFIX_LOG_DELIVERY)
+	if (f.kind != LOG_FACT_DELIVERY)
 		return true;
 	same_keys(row, keys, &f);
 	same_text(row, member(v, "postfix_status"), slice_str(outcome_word(f.outcome)));
@@ -114,12 +114,12 @@ static void grok(void **state)
 	printf("%u of %u cases are lines that we read\n", read, cases);
 }
 
-static void count_group(const struct json_value *v, unsigned counts[POSTFIX_LOG_REQUEUE + 1])
+static void count_group(const struct json_value *v, unsigned counts[LOG_FACT_REQUEUE + 1])
 {
 	const struct json_value *line = json_first(json_find(v, "lines"));
-	struct postfix_log f;
+	struct log_fact f;
 
-	memset(counts, 0, sizeof(unsigned) * (POSTFIX_LOG_REQUEUE + 1));
+	memset(counts, 0, sizeof(unsigned) * (LOG_FACT_REQUEUE + 1));
 	for (; line; line = json_after(line))
 		counts[postfix_log_read(json_text(line), NOW, 0, &f)]++;
 }
@@ -132,13 +132,12 @@ static void exporter(void **state)
 	while ((line = take_line(&text)).len) {
 		static const struct {
 			const char *name;
-			enum postfix_log_kind kind;
-		} want[] = {{"removedCount", POSTFIX_LOG_REMOVED}, {"expiredCount", POSTFIX_LOG_EXPIRED},
-			{"bounceNonDelivery", POSTFIX_LOG_CHILD},
-			{"smtpdMessagesProcessed", POSTFIX_LOG_CLIENT},
-			{"smtpMessagesProcessed", POSTFIX_LOG_DELIVERY},
-			{"virtualDelivered", POSTFIX_LOG_DELIVERY}};
-		unsigned counts[POSTFIX_LOG_REQUEUE + 1];
+			enum log_fact_kind kind;
+		} want[] = {{"removedCount", LOG_FACT_REMOVED}, {"expiredCount", LOG_FACT_EXPIRED},
+			{"bounceNonDelivery", LOG_FACT_CHILD}, {"smtpdMessagesProcessed", LOG_FACT_CLIENT},
+			{"smtpMessagesProcessed", LOG_FACT_DELIVERY},
+			{"virtualDelivered", LOG_FACT_DELIVERY}};
+		unsigned counts[LOG_FACT_REQUEUE + 1];
 		struct json *doc;
 
 		assert_int_equal(json_open(&doc, line), 0);
@@ -177,7 +176,7 @@ static void made(void **state)
 		snprintf(path, sizeof path, "%s/%s", dir, d->d_name);
 		text = test_file(path, &found);
 		while (text.len) {
-			struct postfix_log f;
+			struct log_fact f;
 
 			line = take_line(&text);
 			lines++;
@@ -185,17 +184,17 @@ static void made(void **state)
 				slice_find(line, SLICE(", relay="), 0) != SLICE_NPOS &&
 				slice_find(line, SLICE(" status="), 0) != SLICE_NPOS;
 			switch (postfix_log_read(line, NOW, 0, &f)) {
-			case POSTFIX_LOG_DELIVERY:
+			case LOG_FACT_DELIVERY:
 				got++;
 				assert_true(f.ms > NOW - 86400000 && f.ms < NOW + 86400000);
 				assert_true(slice_chr(f.recipient, '@', 0) != SLICE_NPOS);
 				assert_true(f.dsn.len >= 5 && f.relay.len && f.delay.len);
-				assert_true((f.dsn.p[0] == '2') == (f.outcome == POSTFIX_LOG_SENT));
+				assert_true((f.dsn.p[0] == '2') == (f.outcome == LOG_FACT_SENT));
 				if (f.reply)
 					assert_true(f.reply / 100 == f.dsn.p[0] - '0' ||
-						    f.outcome == POSTFIX_LOG_BOUNCED);
+						    f.outcome == LOG_FACT_BOUNCED);
 				break;
-			case POSTFIX_LOG_EXPIRED:
+			case LOG_FACT_EXPIRED:
 				expired++;
 				break;
 			default:

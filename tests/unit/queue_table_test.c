@@ -101,8 +101,8 @@ static void cap(void **state)
 static void odd_ids(void **state)
 {
 	struct queue_table *t = queue_table_open(4, 10, NULL);
-	slice most = SLICE("1234567890123456789012345678901"),
-	      more = SLICE("12345678901234567890123456789012");
+	slice most = SLICE("12345678901234567890123456789012345678901234567"),
+	      more = SLICE("123456789012345678901234567890123456789012345678");
 
 	(void)state;
 	assert_null(queue_table_get(t, more));
