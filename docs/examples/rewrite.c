@@ -1,7 +1,6 @@
 /* rewrite RING TRACK-URL CAMPAIGN SEQUENCE < message > copy */
 #include <landfall.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 int main(int argc, char **argv)
@@ -14,7 +13,7 @@ int main(int argc, char **argv)
 	FILE *file = argc == 5 ? fopen(argv[1], "rb") : NULL;
 	int error;
 
-	if (!file)
+	if (!file || sscanf(argv[4], "%u", &who.sequence) != 1) /* and a lane of your own: landfall(3) */
 		return 2;
 	options.track_url = argv[2];
 	options.key_ring = ring;
@@ -22,7 +21,6 @@ int main(int argc, char **argv)
 	fclose(file);
 	error = landfall_open(&l, &options, why, sizeof why); /* once, for all messages and threads */
 	who.campaign = argv[3];
-	who.sequence = (unsigned)strtoul(argv[4], NULL, 10); /* and a lane of your own: landfall(3) */
 	who.time = (unsigned long)time(NULL);
 	if (!error)
 		error = landfall_rewrite(l, &who, message, fread(message, 1, sizeof message, stdin), &copy);
