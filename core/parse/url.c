@@ -292,7 +292,6 @@ int url_location(slice url, struct buf *out)
 	int rc;
 
 	buf_init(&plain, url.len);
-	buf_room(&plain, url.len); /* at once: no half-grown buffer stays where must() jumps */
 	url_strip(url, &plain);
 	rc = put_location(buf_slice(&plain), out);
 	if (rc < 0)
