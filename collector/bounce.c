@@ -479,9 +479,10 @@ static bool read_text(struct around *r, enum auto_reply answer)
 	if (answer != AUTO_REPLY_NO && !named && !daemon && !subject)
 		return false;
 	if (!named && !r->out->parts.report && !returns_it(r)) {
-		/* Two signs that it comes from a mail system, and words that fit. */
-		if ((daemon != 0) + (subject != 0) + (r->null_path != 0) < 1 ||
-			!says_failed(r->out->parts.text))
+		/* A mail system's name and a bounce's subject will do; one of them needs words that fit. */
+		if (!daemon && !subject && !r->null_path)
+			return false;
+		if (!(daemon && subject) && !says_failed(r->out->parts.text))
 			return false;
 		if (!daemon && !subject && r->text.count == 0)
 			return false;

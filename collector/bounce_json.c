@@ -5,8 +5,29 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* Cut at a character of UTF-8, not inside. */
+static slice cut_text(slice s)
+{
+	size_t n = BOUNCE_JSON_MAX_TEXT;
+
+	if (s.len <= n)
+		return s;
+	while (n && (s.p[n] & 0xc0) == 0x80)
+		n--;
+	return slice_sub(s, 0, n);
+}
+
+/* Many a reader of JSON refuses NUL, so none is written. */
 static void put_text(struct json_out *j, const char *key, slice s)
 {
+	uint8_t clean[BOUNCE_JSON_MAX_TEXT];
+
+	s = cut_text(s);
+	if (s.len && slice_chr(s, 0, 0) != SLICE_NPOS) {
+		for (size_t i = 0; i < s.len; i++)
+			clean[i] = s.p[i] ? s.p[i] : '?';
+		s = slice_of(clean, s.len);
+	}
 	if (s.len)
 		json_str(j, key, s);
 	else
@@ -46,18 +67,6 @@ static void put_status(struct json_out *j, uint32_t status)
 		json_null(j, "status");
 }
 
-/* Cut at a character of UTF-8, not inside. */
-static slice cut_text(slice s)
-{
-	size_t n = BOUNCE_JSON_MAX_DIAGNOSTIC;
-
-	if (s.len <= n)
-		return s;
-	while (n && (s.p[n] & 0xc0) == 0x80)
-		n--;
-	return slice_sub(s, 0, n);
-}
-
 static void put_fact(const struct bounce_message *m, const struct bounce_fact *f,
 	const struct bounce_identity *id, struct buf *out)
 {
@@ -79,7 +88,7 @@ static void put_fact(const struct bounce_message *m, const struct bounce_fact *f
 	else
 		json_bool(&j, "permanent", f->permanent == CLASSES_PERMANENT_YES);
 	put_text(&j, "action", f->action);
-	put_text(&j, "diagnostic", cut_text(f->diagnostic));
+	put_text(&j, "diagnostic", f->diagnostic);
 	put_text(&j, "remote_mta", f->remote_mta);
 	put_text(&j, "reporting_mta", m->reporting_mta);
 	put_text(&j, "message_id", m->message_id);

@@ -5,7 +5,7 @@
 #include "collector/bounce.h"
 #include "collector/bounce_identity.h"
 
-#define BOUNCE_JSON_MAX_DIAGNOSTIC 2048 /* bytes of it that are written */
+#define BOUNCE_JSON_MAX_TEXT 2048 /* bytes of a text that are written */
 
 /* Append one line for each fact. id: NULL: none was found. */
 void bounce_json(const struct bounce_message *m, const struct bounce_identity *id, struct buf *out);

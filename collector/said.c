@@ -86,7 +86,7 @@ static int opens(slice s, size_t i)
 	case '=':
 		return 2;
 	case ':':
-		return i >= 2 && ascii_digit(s.p[i - 2]) ? 0 : 2;
+		return i >= 2 && (ascii_digit(s.p[i - 2]) || s.p[i - 2] == ']') ? 0 : 2;
 	case '-':
 		return 1;
 	case ' ':
@@ -268,6 +268,18 @@ static size_t lead_at(slice s, size_t i)
 	return end - i;
 }
 
+/* "couldn't" with a typographer's apostrophe, in UTF-8 or windows-1252; i moves to
+ * its last byte. */
+static bool curly_quote(slice s, size_t *i)
+{
+	if (slice_starts(slice_from(s, *i), SLICE("\xe2\x80\x99"))) {
+		*i += 2;
+		return true;
+	}
+	return s.p[*i] == 0x92 && *i > 0 && ascii_alpha(s.p[*i - 1]) && *i + 1 < s.len &&
+	       ascii_alpha(s.p[*i + 1]);
+}
+
 slice said_fold(struct arena *a, slice text)
 {
 	slice s = slice_sub(text, 0, SAID_MAX_TEXT);
@@ -297,7 +309,9 @@ slice said_fold(struct arena *a, slice text)
 			i += 2 + (lead ? lead + 1 : 0);
 			continue;
 		}
-		if (!ascii_space(s.p[i]))
+		if (curly_quote(s, &i))
+			p[n++] = '\'';
+		else if (!ascii_space(s.p[i]))
 			p[n++] = ascii_lower(s.p[i]);
 		else if (n && p[n - 1] != ' ')
 			p[n++] = ' ';
