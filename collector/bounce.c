@@ -26,6 +26,7 @@ struct around {
 	slice from, to, subject;
 	bool null_path; /* Return-Path: <> */
 	unsigned depth; /* of reports inside of reports */
+	unsigned room;  /* of out->facts */
 };
 
 static slice address_in(slice value)
@@ -57,15 +58,23 @@ static void look_around(struct around *r)
 		r->null_path = v.len == 0 || slice_eq(v, SLICE("<>")) || auto_reply_daemon(v);
 }
 
+/* NULL: there are too many. Good until the next one. */
 static struct bounce_fact *add(struct around *r)
 {
 	struct bounce_message *out = r->out;
 	struct bounce_fact *f;
 
-	if (!out->facts)
-		out->facts = arena_array(r->a, struct bounce_fact, BOUNCE_MAX_RECIPIENTS);
 	if (out->count == BOUNCE_MAX_RECIPIENTS)
 		return NULL;
+	if (out->count == r->room) {
+		unsigned room = r->room ? r->room * 4 : 4;
+		struct bounce_fact *more = arena_array(r->a, struct bounce_fact, room);
+
+		if (out->count)
+			memcpy(more, out->facts, out->count * sizeof *more);
+		out->facts = more;
+		r->room = room;
+	}
 	f = &out->facts[out->count++];
 	*f = (struct bounce_fact){.rule = "none"};
 	return f;

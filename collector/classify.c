@@ -7,13 +7,13 @@
 struct rule {
 	const char *id;
 	const char *status; /* "*.7.26", "5.7.606-649"; "": any */
-	const char *phrase; /* in the folded text; "": any */
-	const char *also;   /* a second one; "": any */
+	slice phrase;       /* in the folded text; empty: any */
+	slice also;         /* a second one; empty: any */
 	enum classes class;
 };
 
 static const struct rule rules[] = {
-#define R(id, status, phrase, also, class) {id, status, phrase, also, CLASSES_##class},
+#define R(id, status, phrase, also, class) {id, status, SLICE(phrase), SLICE(also), CLASSES_##class},
 #include "collector/classify_rules.def"
 #undef R
 };
@@ -26,13 +26,13 @@ unsigned classify_count(void)
 
 const char *classify_rule(unsigned i, slice *phrase, enum classes *class)
 {
-	*phrase = slice_str(rules[i].phrase);
+	*phrase = rules[i].phrase;
 	*class = rules[i].class;
 	return rules[i].id;
 }
 
-/* Which pairs of bytes the text has: most rules are ruled out by the first two
- * bytes of their phrase, without a search. */
+/* Which pairs of bytes the text has: most rules are ruled out by the pairs of
+ * their phrase, without a search. */
 struct pairs {
 	uint64_t bits[1024];
 };
@@ -47,21 +47,21 @@ static void pairs_of(slice s, struct pairs *p)
 	}
 }
 
-static bool has(slice text, const struct pairs *p, const char *phrase)
+static bool has_pair(const struct pairs *p, const uint8_t *at)
 {
-	const uint8_t *b = (const uint8_t *)phrase;
-	size_t len = strlen(phrase);
-	unsigned v;
+	unsigned v = (unsigned)(at[0] << 8 | at[1]);
 
-	if (len < 2)
-		return len == 0 || slice_chr(text, b[0], 0) != SLICE_NPOS;
-	v = (unsigned)(b[0] << 8 | b[1]);
-	if (!(p->bits[v >> 6] >> (v & 63) & 1))
-		return false;
-	v = (unsigned)(b[len - 2] << 8 | b[len - 1]);
-	if (!(p->bits[v >> 6] >> (v & 63) & 1))
-		return false;
-	return slice_find(text, slice_of(phrase, len), 0) != SLICE_NPOS;
+	return p->bits[v >> 6] >> (v & 63) & 1;
+}
+
+static bool has(slice text, const struct pairs *p, slice phrase)
+{
+	if (phrase.len < 2)
+		return phrase.len == 0 || slice_chr(text, phrase.p[0], 0) != SLICE_NPOS;
+	for (size_t i = 0; i + 1 < phrase.len; i += 2)
+		if (!has_pair(p, phrase.p + i))
+			return false;
+	return slice_find(text, phrase, 0) != SLICE_NPOS;
 }
 
 /* "*.7.26" or "5.7.606-649" against a status. */
@@ -271,7 +271,7 @@ void classify(const struct classify_in *in, struct classify_out *out)
 		if (!status_fits(r->status, in->status) || !has(in->folded, &pairs, r->phrase) ||
 			!has(in->folded, &pairs, r->also))
 			continue;
-		*out = (struct classify_out){r->class, r->id, *r->status && *r->phrase ? 95 : 85};
+		*out = (struct classify_out){r->class, r->id, *r->status && r->phrase.len ? 95 : 85};
 		if (r->class == CLASSES_NO_MAILBOX && strncmp(r->id, "text-", 5) == 0 && from_filter(in))
 			*out = (struct classify_out){CLASSES_FILTER, "unknown-after-data", 65};
 		/* It was the sender's address and domain that the server looked up. */

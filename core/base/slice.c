@@ -46,8 +46,11 @@ size_t slice_find(slice s, slice needle, size_t from)
 
 size_t slice_ifind(slice s, slice needle, size_t from)
 {
+	uint8_t first = needle.len ? ascii_lower(needle.p[0]) : 0;
+
 	for (size_t i = from; i <= s.len && s.len - i >= needle.len; i++)
-		if (slice_ieq(slice_sub(s, i, i + needle.len), needle))
+		if ((needle.len == 0 || ascii_lower(s.p[i]) == first) &&
+			slice_ieq(slice_sub(s, i, i + needle.len), needle))
 			return i;
 	return SLICE_NPOS;
 }

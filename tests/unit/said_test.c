@@ -26,8 +26,8 @@ static const struct {
 	{"not a reply code", SLICE("522 5.2.0 Over quota"), 5, 0, "5.2.0"},
 	{"in brackets", SLICE("error: 550 [5.4.4] no"), 5, 550, "5.4.4"},
 	{"behind a quote", SLICE("5.1.0 - Unknown address error 550-'5.2.2 full'"), 5, 550, "5.2.2"},
-	{"class prefers", SLICE("451 later; then 550 no"), 5, 550, "0.0.0"},
-	{"class prefers 4", SLICE("550 no; then 451 later"), 4, 451, "0.0.0"},
+	{"class prefers", SLICE("451 later\n550 no"), 5, 550, "0.0.0"},
+	{"class prefers 4", SLICE("550 no\n451 later"), 4, 451, "0.0.0"},
 	{"empty", SLICE(""), 5, 0, "0.0.0"},
 };
 
