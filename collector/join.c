@@ -1,5 +1,6 @@
 #include "collector/join.h"
 
+#include "collector/classify.h"
 #include "collector/postfix_log.h"
 #include "collector/queue_table.h"
 #include "core/base/bytes.h"
@@ -19,9 +20,13 @@ struct known {
 	char first[POSTFIX_LOG_MAX_ID];
 };
 
+/* What a reply takes while it is read. */
+#define SCRATCH (4 * SAID_MAX_TEXT)
+
 struct join {
 	struct join_config cfg;
 	struct queue_table *table;
+	struct arena scratch; /* empty between lines */
 };
 
 struct join *join_open(const struct join_config *cfg)
@@ -29,6 +34,7 @@ struct join *join_open(const struct join_config *cfg)
 	struct join *j = must_zalloc(sizeof *j);
 
 	j->cfg = *cfg;
+	arena_init(&j->scratch, SCRATCH, NULL, NULL);
 	j->table = queue_table_open(sizeof(struct known), cfg->cap ? cfg->cap : JOIN_CAP, NULL);
 	return j;
 }
@@ -41,6 +47,7 @@ void join_close(struct join **jp)
 	if (!j)
 		return;
 	queue_table_close(&j->table);
+	arena_free(&j->scratch);
 	free(j);
 }
 
@@ -101,8 +108,10 @@ static void learn_requeue(struct join *j, const struct log_fact *line)
 		*k = was;
 }
 
-static void fill(const struct log_fact *line, uint64_t now_ms, struct event *ev)
+static void fill(struct join *j, const struct log_fact *line, uint64_t now_ms, struct event *ev)
 {
+	struct classify_out why;
+
 	*ev = (struct event){
 		.ms = line->ms ? line->ms : now_ms, .reply = line->reply, .status = status_decode(line->dsn)};
 	if (line->kind == LOG_FACT_EXPIRED) {
@@ -115,7 +124,9 @@ static void fill(const struct log_fact *line, uint64_t now_ms, struct event *ev)
 		ev->kind = EVENT_DEFERRED;
 	} else {
 		ev->kind = EVENT_BOUNCED;
-		ev->bounce = bounce_of(ev->status, ev->reply);
+		classify_reply(&j->scratch, line->text, ev->status, ev->reply, &why);
+		ev->bounce = classes_bounce(why.class == CLASSES_UNKNOWN ? line->class : why.class);
+		arena_reset(&j->scratch);
 	}
 }
 
@@ -172,7 +183,7 @@ enum join_found join_read(
 	default:
 		return JOIN_NOTHING;
 	}
-	fill(line, now_ms, ev);
+	fill(j, line, now_ms, ev);
 	return identify(j, line, k, ev, id);
 }
 

@@ -6,7 +6,7 @@
 #ifndef LF_COLLECTOR_LOG_FACT_H
 #define LF_COLLECTOR_LOG_FACT_H
 
-#include "core/model/event.h"
+#include "collector/classes.h"
 
 #define LOG_FACT_MAX_LINE 16384 /* bytes behind are not looked at */
 
@@ -47,7 +47,7 @@ struct log_fact {
 	slice text;               /* what the other side or the MTA said, perhaps cut */
 	uint16_t reply;           /* SMTP reply code of the other side, 0: it gave none */
 	unsigned attempt;         /* counted from 1, 0: not said */
-	enum bounce bounce;       /* where the MTA classed it itself */
+	enum classes class;       /* where the MTA classed it itself; unknown: it did not */
 };
 
 /* Offset of the '>' that ends an address, with regard to quotes; or SLICE_NPOS. */

@@ -1,5 +1,6 @@
 #include "collector/log_facts.h"
 
+#include "collector/classify.h"
 #include "collector/queue_table.h"
 #include "core/base/must.h"
 #include "core/parse/date.h"
@@ -29,8 +30,12 @@ struct history {
 	struct waiting *waiting;
 };
 
+/* What a reply takes while it is read. */
+#define SCRATCH (4 * SAID_MAX_TEXT)
+
 struct log_facts {
 	struct queue_table *table;
+	struct arena scratch; /* empty between lines */
 };
 
 static void keep(struct text *t, slice s)
@@ -74,6 +79,7 @@ struct log_facts *log_facts_open(void)
 {
 	struct log_facts *f = must_alloc(sizeof *f);
 
+	arena_init(&f->scratch, SCRATCH, NULL, NULL);
 	f->table = queue_table_open(sizeof(struct history), LOG_FACTS_MESSAGES, drop_history);
 	return f;
 }
@@ -86,6 +92,7 @@ void log_facts_close(struct log_facts **fp)
 	if (!f)
 		return;
 	queue_table_close(&f->table);
+	arena_free(&f->scratch);
 	free(f);
 }
 
@@ -177,7 +184,7 @@ static unsigned attempt_of(const struct log_fact *line, struct history *h)
 
 /* An outcome with its history, as one line. */
 static void put_fact(
-	const struct log_fact *line, const char *kind, enum bounce bounce, struct history *h, struct buf *out)
+	const struct log_fact *line, const char *kind, const char *class, struct history *h, struct buf *out)
 {
 	slice next = line->outcome == LOG_FACT_SENT ? log_fact_next_id(line->text) : SLICE_NONE;
 	unsigned attempt = attempt_of(line, h);
@@ -206,8 +213,8 @@ static void put_fact(
 		json_int(&j, "attempt", attempt);
 	else
 		json_null(&j, "attempt");
-	if (bounce != BOUNCE_NONE)
-		json_str(&j, "class", slice_str(bounce_word(bounce)));
+	if (class)
+		json_str(&j, "class", slice_str(class));
 	else
 		json_null(&j, "class");
 	if (next.len)
@@ -219,17 +226,21 @@ static void put_fact(
 	buf_byte(out, '\n');
 }
 
-static void add_delivery(struct history *h, const struct log_fact *line, struct buf *out)
+static void add_delivery(struct log_facts *f, struct history *h, const struct log_fact *line, struct buf *out)
 {
-	enum bounce bounce = BOUNCE_NONE;
+	struct classify_out why;
+	const char *class = NULL;
 
-	if (line->outcome == LOG_FACT_BOUNCED)
-		bounce = line->bounce ? line->bounce : bounce_of(status_decode(line->dsn), line->reply);
+	if (line->outcome != LOG_FACT_SENT) {
+		classify_reply(&f->scratch, line->text, status_decode(line->dsn), line->reply, &why);
+		class = classes_word(why.class == CLASSES_UNKNOWN ? line->class : why.class);
+		arena_reset(&f->scratch);
+	}
 	put_fact(line,
 		line->outcome == LOG_FACT_SENT       ? "accepted"
 		: line->outcome == LOG_FACT_DEFERRED ? "deferred"
 						     : "bounced",
-		bounce, h, out);
+		class, h, out);
 	remember(h, line);
 }
 
@@ -246,7 +257,7 @@ static void expire(struct history *h, const struct log_fact *line, struct waitin
 		last.text = slice_of_text(&w->diagnostic);
 		last.reply = w->reply;
 	}
-	put_fact(&last, "expired", BOUNCE_SOFT, h, out);
+	put_fact(&last, "expired", classes_word(CLASSES_EXPIRED), h, out);
 	if (w)
 		drop_first(h, at);
 }
@@ -315,7 +326,7 @@ void log_facts_add(struct log_facts *f, const struct log_fact *line, struct buf 
 		h = queue_table_get(f->table, line->id);
 	must(h); /* the readers let no longer id pass */
 	if (line->kind == LOG_FACT_DELIVERY)
-		add_delivery(h, line, out);
+		add_delivery(f, h, line, out);
 	else if (line->kind == LOG_FACT_EXPIRED)
 		add_expired(h, line, out);
 	if (line->kind != LOG_FACT_DELIVERY && line->kind != LOG_FACT_EXPIRED)

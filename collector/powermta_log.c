@@ -153,34 +153,34 @@ static uint64_t time_of(slice s, int zone_s)
 	return log_stamp_iso(s, zone_s, &n) ? n : 0;
 }
 
-static enum bounce bounce_of_category(slice category)
+static enum classes class_of_category(slice category)
 {
 	static const struct {
 		slice word;
-		enum bounce bounce;
+		enum classes class;
 	} all[] = {
-		{SLICE("bad-mailbox"), BOUNCE_HARD},
-		{SLICE("inactive-mailbox"), BOUNCE_HARD},
-		{SLICE("bad-domain"), BOUNCE_HARD},
-		{SLICE("content-related"), BOUNCE_BLOCK},
-		{SLICE("invalid-sender"), BOUNCE_BLOCK},
-		{SLICE("policy-related"), BOUNCE_BLOCK},
-		{SLICE("relaying-issues"), BOUNCE_BLOCK},
-		{SLICE("spam-related"), BOUNCE_BLOCK},
-		{SLICE("virus-related"), BOUNCE_BLOCK},
-		{SLICE("bad-configuration"), BOUNCE_SOFT},
-		{SLICE("bad-connection"), BOUNCE_SOFT},
-		{SLICE("message-expired"), BOUNCE_SOFT},
-		{SLICE("no-answer-from-host"), BOUNCE_SOFT},
-		{SLICE("protocol-errors"), BOUNCE_SOFT},
-		{SLICE("quota-issues"), BOUNCE_SOFT},
-		{SLICE("routing-errors"), BOUNCE_SOFT},
+		{SLICE("bad-mailbox"), CLASSES_NO_MAILBOX},
+		{SLICE("inactive-mailbox"), CLASSES_DISABLED},
+		{SLICE("bad-domain"), CLASSES_NO_DOMAIN},
+		{SLICE("content-related"), CLASSES_CONTENT},
+		{SLICE("invalid-sender"), CLASSES_SENDER},
+		{SLICE("policy-related"), CLASSES_POLICY},
+		{SLICE("relaying-issues"), CLASSES_RELAY},
+		{SLICE("spam-related"), CLASSES_SPAM},
+		{SLICE("virus-related"), CLASSES_VIRUS},
+		{SLICE("bad-configuration"), CLASSES_REMOTE},
+		{SLICE("bad-connection"), CLASSES_UNREACHABLE},
+		{SLICE("message-expired"), CLASSES_EXPIRED},
+		{SLICE("no-answer-from-host"), CLASSES_UNREACHABLE},
+		{SLICE("protocol-errors"), CLASSES_PROTOCOL},
+		{SLICE("quota-issues"), CLASSES_FULL},
+		{SLICE("routing-errors"), CLASSES_DNS},
 	};
 
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		if (slice_ieq(category, all[i].word))
-			return all[i].bounce;
-	return BOUNCE_NONE; /* "other": as status and reply say */
+			return all[i].class;
+	return CLASSES_UNKNOWN; /* "other": as status and reply say */
 }
 
 /* What came back later, by the DSN's own word. */
@@ -248,7 +248,7 @@ static void fill(struct powermta_log *p, const slice *of, int zone_s, struct log
 	if (!f->dsn.len)
 		f->dsn = enhanced;
 	if (f->outcome == LOG_FACT_BOUNCED)
-		f->bounce = bounce_of_category(of[CATEGORY]);
+		f->class = class_of_category(of[CATEGORY]);
 	if (queued && f->ms >= queued) {
 		uint64_t ms = f->ms - queued;
 

@@ -51,14 +51,16 @@ static void whole_life(void **state)
 	expect(&out,
 		"{\"time\":null,\"kind\":\"deferred\",\"recipient\":\"d@a.test\",\"relay\":\"none\","
 		"\"status\":\"4.4.1\",\"reply\":null,\"queue_id\":\"AAAAA1\",\"message_id\":\"1@c.test\","
-		"\"sender\":\"n@b.test\",\"delay\":1,\"attempt\":1,\"class\":null,\"next_queue_id\":null,"
+		"\"sender\":\"n@b.test\",\"delay\":1,\"attempt\":1,\"class\":\"unreachable\",\"next_queue_"
+		"id\":null,"
 		"\"diagnostic\":\"connect to h: refused\"}\n");
 	feed(f, "AAAAA1: from=<n@b.test>, size=9, nrcpt=2 (queue active)", &out);
 	feed(f, "AAAAA1: from=<n@b.test>, status=expired, returned to sender", &out);
 	expect(&out,
 		"{\"time\":null,\"kind\":\"expired\",\"recipient\":\"d@a.test\",\"relay\":\"none\","
 		"\"status\":\"4.4.1\",\"reply\":null,\"queue_id\":\"AAAAA1\",\"message_id\":\"1@c.test\","
-		"\"sender\":\"n@b.test\",\"delay\":null,\"attempt\":2,\"class\":\"soft\",\"next_queue_id\":"
+		"\"sender\":\"n@b.test\",\"delay\":null,\"attempt\":2,\"class\":\"expired\",\"next_queue_"
+		"id\":"
 		"null,"
 		"\"diagnostic\":\"connect to h: refused\"}\n");
 	feed(f, "AAAAA1: from=<n@b.test>, status=expired, returned to sender", &out);
@@ -84,7 +86,7 @@ static void bounced_then_id_used_again(void **state)
 		     ":25\","
 		     "\"status\":\"5.1.1\",\"reply\":550,\"queue_id\":\"AAAAA1\",\"message_id\":null,"
 		     "\"sender\":\"\","
-		     "\"delay\":1,\"attempt\":1,\"class\":\"hard\",\"next_queue_id\":null,"
+		     "\"delay\":1,\"attempt\":1,\"class\":\"no-such-mailbox\",\"next_queue_id\":null,"
 		     "\"diagnostic\":\"host h[192.0.2.1] said: 550 5.1.1 no\"}\n");
 	feed(f, "AAAAA1: removed", &out);
 	feed(f, "AAAAA1: client=h[192.0.2.9]", &out);
