@@ -307,26 +307,3 @@ void status_encode(uint32_t status, struct buf *out)
 {
 	buf_printf(out, "%u.%u.%u", status >> 20, status >> 10 & 1023, status & 1023);
 }
-
-enum bounce bounce_of(uint32_t status, uint16_t reply)
-{
-	unsigned class = status >> 20, subject = status >> 10 & 1023, detail = status & 1023;
-
-	if (status == 0) /* nothing but the reply: 550, 551 and 553 speak of the mailbox */
-		return reply == 550 || reply == 551 || reply == 553 ? BOUNCE_HARD
-		       : reply == 554 || reply == 521               ? BOUNCE_BLOCK
-								    : BOUNCE_SOFT;
-	if (class == 4)
-		return BOUNCE_SOFT; /* tried until it expired */
-	switch (subject) {
-	case 1:
-		/* x.1.7 and x.1.8 refuse the sender's address: nothing is wrong with the mailbox */
-		return detail == 7 || detail == 8 ? BOUNCE_BLOCK : BOUNCE_HARD;
-	case 4:
-		return detail == 4 ? BOUNCE_HARD : BOUNCE_SOFT; /* x.4.4: no such domain */
-	case 6:
-	case 7:
-		return BOUNCE_BLOCK;
-	}
-	return BOUNCE_SOFT;
-}

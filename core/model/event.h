@@ -46,7 +46,7 @@ enum hit_class {
 /* Privacy modes, least to most; a lower level may only restrict. */
 enum privacy { PRIVACY_OFF, PRIVACY_ANONYMOUS, PRIVACY_PSEUDONYMOUS, PRIVACY_IDENTIFIED, PRIVACY_FULL };
 
-/* Bounces, first cut: by RFC 3463 class and subject. */
+/* Bounces; which class counts as which: collector/classes.h. */
 enum bounce { BOUNCE_NONE, BOUNCE_HARD, BOUNCE_SOFT, BOUNCE_BLOCK };
 
 /* The sequence of anonymous mail: it counts in totals and in no recipient's
@@ -103,10 +103,5 @@ const char *bounce_word(enum bounce b);
  * (class at most 5, the others at most 999). */
 uint32_t status_decode(slice text);
 void status_encode(uint32_t status, struct buf *out);
-/* A first class for a delivery that failed for good: x.1.x hard but for x.1.7
- * and x.1.8 (the sender is refused: block), x.4.4 (no such domain) hard, x.6.x
- * and x.7.x block, all others and everything of class 4 (expired) soft. Without
- * a status 550, 551, 553 hard, 521 and 554 block. Total. */
-enum bounce bounce_of(uint32_t status, uint16_t reply);
 
 #endif

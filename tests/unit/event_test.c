@@ -260,38 +260,6 @@ static void statuses(void **state)
 	buf_free(&out);
 }
 
-static void bounces(void **state)
-{
-	static const struct {
-		const char *status;
-		uint16_t reply;
-		enum bounce want;
-	} table[] = {
-		{"5.1.1", 550, BOUNCE_HARD},
-		{"5.1.2", 0, BOUNCE_HARD},
-		{"5.1.10", 556, BOUNCE_HARD},
-		{"5.1.8", 550, BOUNCE_BLOCK},
-		{"5.2.2", 552, BOUNCE_SOFT},
-		{"5.3.4", 552, BOUNCE_SOFT},
-		{"5.4.4", 0, BOUNCE_HARD},
-		{"5.4.1", 0, BOUNCE_SOFT},
-		{"5.7.1", 550, BOUNCE_BLOCK},
-		{"5.6.0", 554, BOUNCE_BLOCK},
-		{"5.0.0", 550, BOUNCE_SOFT},
-		{"4.7.1", 451, BOUNCE_SOFT},
-		{"4.4.1", 0, BOUNCE_SOFT},
-		{"", 550, BOUNCE_HARD},
-		{"", 554, BOUNCE_BLOCK},
-		{"", 552, BOUNCE_SOFT},
-		{"", 0, BOUNCE_SOFT},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-		test_numbers_equal(table[i].status,
-			bounce_of(status_decode(slice_str(table[i].status)), table[i].reply), table[i].want);
-}
-
 static void words(void **state)
 {
 	(void)state;
@@ -311,7 +279,6 @@ int main(void)
 		cmocka_unit_test(drawn),
 		cmocka_unit_test(always_decodes),
 		cmocka_unit_test(statuses),
-		cmocka_unit_test(bounces),
 		cmocka_unit_test(words),
 	};
 
