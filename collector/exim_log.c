@@ -132,7 +132,7 @@ static bool take_quoted(struct cut *c, struct log_fact *f)
  * hold blanks. */
 static bool take_command(struct cut *c, struct log_fact *f)
 {
-	static const slice ends[] = {SLICE("> R="), SLICE("> F="), SLICE("> P=")};
+	static const slice ends[] = {SLICE("> R="), SLICE("> F="), SLICE("> P="), SLICE("> T=")};
 	size_t end = SLICE_NPOS, at, from = SLICE_NPOS;
 
 	if (!c->s.len || (c->s.p[0] != '|' && c->s.p[0] != '/' && c->s.p[0] != '>' &&
@@ -303,7 +303,8 @@ static bool is_expired(slice text)
 
 static enum log_fact_kind read_delivery(struct cut *c, enum log_fact_outcome outcome, struct log_fact *f)
 {
-	if (!take_recipient(c, f))
+	/* What the system's filter sends by itself has no recipient. */
+	if (!take_recipient(c, f) || slice_eq(f->recipient, SLICE("system-filter")))
 		return LOG_FACT_NONE;
 	f->outcome = outcome;
 	read_keys(c, f);

@@ -18,7 +18,7 @@
 
 #define POWERMTA_LOG_MAX_COLUMNS 256
 #define POWERMTA_LOG_MAX_RECORD 65536 /* bytes */
-#define POWERMTA_LOG_MAX_LINES 16     /* of one record */
+#define POWERMTA_LOG_MAX_LINES 100    /* of one record */
 
 struct powermta_log;
 
