@@ -33,10 +33,15 @@ struct fuzz {
 	slice in; /* what is left of it */
 	struct relay relay;
 	struct hop hop;
-	struct buf copy; /* what was prepared to go */
-	unsigned wanted; /* bits of the recipients that the copy is for; 0: all */
-	unsigned taken;  /* bits: the hop took the message of now for these */
-	unsigned known;  /* bits: it took one before, and the client was told 451 */
+	struct buf copy;                  /* what was prepared to go */
+	unsigned wanted;                  /* bits of the recipients that the copy is for; 0: all */
+	unsigned taken;                   /* bits: the hop took the message of now for these */
+	unsigned known;                   /* bits: it took one before, and the client was told 451 */
+	unsigned seen;                    /* bits: the whole message of now was sent to it for these */
+	int want[SESSION_MAX_RECIPIENTS]; /* replies to the message that stand in the client's out, from at on
+					   */
+	unsigned wants;
+	size_t at;
 	bool recorded, lmtp;
 	unsigned pairs; /* how often relay_world.taken may still be called */
 };
@@ -56,6 +61,27 @@ static unsigned next(struct fuzz *f)
 	c = f->in.p[0];
 	f->in = slice_from(f->in, 1);
 	return c;
+}
+
+/* The replies in the client's out are the ones that the outcomes call for. */
+static void check_replies(struct fuzz *f)
+{
+	slice out = buf_slice(&f->relay.session.out);
+
+	for (unsigned i = 0; i < f->wants; i++) {
+		slice line;
+
+		do {
+			size_t end = slice_find(out, SLICE("\r\n"), f->at);
+
+			check(end != SLICE_NPOS);
+			line = slice_sub(out, f->at, end);
+			f->at = end + 2;
+			check(line.len >= 4 && line.p[0] - '0' == f->want[i] / 100);
+		} while (line.p[3] == '-');
+		check(f->want[i] % 100 == 0 || (line.p[1] - '0') * 10 + line.p[2] - '0' == f->want[i] % 100);
+	}
+	f->wants = 0;
 }
 
 static bool alone(void *arg, const struct envelope *e, unsigned i)
@@ -82,6 +108,10 @@ static void prepare(
 	(void)size;
 	check(smtp_text_check(message) == 0 && i < e->count && envelope_address(e, i).len > 0);
 	f->wanted = bit_of(envelope_address(e, i));
+	/* Said twice: two copies. */
+	for (unsigned j = 0; j < i; j++)
+		if (bit_of(envelope_address(e, j)) == f->wanted)
+			f->seen &= ~f->wanted;
 	/* A shared copy is the message for everyone: nothing is told apart. */
 	if ((how & 0x40) && f->known == 0) {
 		c->shared = true;
@@ -147,6 +177,11 @@ static void answered(
 			now |= bit;
 		check(!o[i].known || (f->known & bit));
 	}
+	check_replies(f);
+	f->at = f->relay.session.out.len;
+	for (unsigned i = 0; i < (f->lmtp ? e->count : 1); i++)
+		f->want[f->wants++] = mixed ? 451 : o[i].code / 100 * 100;
+	f->seen = 0;
 	/* 2xx is the outcome of exactly those that the hop took now. */
 	check((now & ~twice) == (f->taken & ~twice) && !(now & ~f->taken));
 	check(mixed == (!f->lmtp && good > 0 && good < e->count) || (mixed && good == 0));
@@ -237,6 +272,14 @@ static void hop_command(struct fuzz *f, slice line)
 	hop_reply(f, code);
 }
 
+static void hop_lost(struct fuzz *f)
+{
+	relay_hop_gone(&f->relay);
+	f->hop.connected = false;
+	buf_clear(&f->hop.in);
+	hop_reset(&f->hop);
+}
+
 /* One command or the end of data out of what came. False: nothing whole. */
 static bool hop_step(struct fuzz *f)
 {
@@ -262,7 +305,14 @@ static bool hop_step(struct fuzz *f)
 		buf_drop(&h->in, end + 2);
 		check(h->in.len == 0); /* nothing is pipelined behind the end of data */
 		check(slice_eq(buf_slice(&h->body), buf_slice(&f->copy)));
+		/* Nothing is sent to anybody twice while the client waits. */
+		check(!(f->seen & h->rcpt & f->wanted));
+		f->seen |= f->wanted;
 		code = code_of(f, 250);
+		if (next(f) % 16 == 0) { /* it may have it, and never says so */
+			hop_lost(f);
+			return true;
+		}
 		/* Its own recipient and nobody else, and once. */
 		check(f->wanted == 0 || h->rcpt == (1u << 31 | f->wanted));
 		if (code == 250) {
@@ -287,6 +337,7 @@ static void pump(struct fuzz *f)
 	struct relay *r = &f->relay;
 
 	check(smtp_text_check(buf_slice(&r->session.out)) == 0);
+	check_replies(f);
 	buf_clear(&r->session.out);
 	if (f->hop.connected && !r->hop_close) {
 		do {
@@ -350,12 +401,8 @@ static void event(struct fuzz *f)
 	} else if (op < 236) {
 		if (op == 232)
 			relay_overdue(r);
-		else if (f->hop.connected || r->hop == RELAY_HOP_WANTED) {
-			relay_hop_gone(r);
-			f->hop.connected = false;
-			buf_clear(&f->hop.in);
-			hop_reset(&f->hop);
-		}
+		else if (f->hop.connected || r->hop == RELAY_HOP_WANTED)
+			hop_lost(f);
 	} else if (op < 248) {
 		relay_synced(r);
 	} else if (op < 250) {
