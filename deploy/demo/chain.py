@@ -142,6 +142,7 @@ class Ports:
     def __init__(self, base=None):
         self.base = base
         self.smtp, self.tracker, self.reports = (base, base + 1, base + 2) if base else (2525, 8080, 8090)
+        self.lmtp = self.smtp - 1
         self.mta, self.sink = (base + 10, base + 11) if base else (2600, 2601)
 
 

@@ -52,6 +52,8 @@ def test_main_job(bench):
     c = chain.begin("main job", 200)
     send_and_read(chain, c)
     must_agree(chain, c)
+    with socket.create_connection(("127.0.0.1", chain.ports.lmtp), 10) as s:
+        assert b" LMTP " in s.recv(200)
     # The same by the API, with the key that `landfall up` made, and not without one.
     with open(chain.up.dir + "/secrets/api-key") as f:
         key = f.read().strip()
