@@ -58,6 +58,13 @@ static void weigh_evidence(struct arena *a, struct work *w)
 	}
 }
 
+/* Where two explanations stand unweighed, the interval holds those of both: what is
+ * left out on a side is left out of the explanation on that side alone. */
+static double level_of(const struct work *w)
+{
+	return 1. - (1. - w->in->level) * (1. - w->doubt);
+}
+
 /* The middle provider's fall of opens, in spreads of appeal. */
 static double common_drop(const struct work *w)
 {
@@ -135,7 +142,7 @@ static void say_provider(struct arena *a, const struct work *w, size_t p, const 
 	const struct est_provider *provider = &w->in->provider[p];
 	struct est_message_model m = {.opens_share = w->opens_share, .fetches_share = w->fetches_share};
 	double *message = arena_array(a, double, provider->rows);
-	struct est_interval i = est_share_of(a, share, w->post[p].rate, w->in->level);
+	struct est_interval i = est_share_of(a, share, w->post[p].rate, level_of(w));
 
 	out->all.has_rate = true;
 	out->all.rate = i.mean;
@@ -216,7 +223,7 @@ static void say_overall(const struct work *w, double *cases, struct estimate *ou
 	}
 	for (size_t j = 0; j < EST_DRAWS; j++)
 		cases[j] /= o->accepted;
-	i = est_share_interval(cases, EST_DRAWS, w->in->level);
+	i = est_share_interval(cases, EST_DRAWS, level_of(w));
 	o->has_rate = true;
 	o->rate = i.mean;
 	o->lo = i.lo;
