@@ -481,8 +481,7 @@ static bool read_text(struct around *r, enum auto_reply answer)
 {
 	slice failed, address;
 	bool named = bounce_parts_field(r->a, r->out->parts.header, SLICE("X-Failed-Recipients"), &failed);
-	bool daemon =
-		auto_reply_daemon(r->from) || slice_trim(r->from).len == 0 || slice_eq(r->from, SLICE("<>"));
+	bool daemon = auto_reply_daemon(r->from) || slice_eq(r->from, SLICE("<>"));
 	bool subject = subject_of_bounce(r->subject), delayed;
 
 	if (answer != AUTO_REPLY_NO && !named && !daemon && !subject)
@@ -511,7 +510,7 @@ static bool read_text(struct around *r, enum auto_reply answer)
 	if (r->out->count)
 		return true;
 	address = returned_to(r);
-	if (!address.len && !daemon)
+	if (!address.len && !(daemon && subject))
 		return false;
 	text_fact(r, address, NULL, delayed);
 	return true;
@@ -557,7 +556,8 @@ static void read_at(struct arena *a, slice message, struct bounce_message *out, 
 	answer = auto_reply_of(a, &out->parts, r->from);
 	if (!out->parts.receipt && read_text(r, answer))
 		return;
-	if (answer != AUTO_REPLY_NO && !out->parts.receipt) {
+	/* A mail system's notice shows no living mailbox. */
+	if (answer != AUTO_REPLY_NO && !out->parts.receipt && !auto_reply_daemon(r->from)) {
 		read_answer(r, answer);
 		return;
 	}

@@ -137,6 +137,11 @@ static const struct row {
 		SLICE("From: r@b.test\nTo: news@brand.test\nSubject: Please verify your email\n"
 		      "Auto-Submitted: auto-replied\n\nClick here.\n"),
 		1, "auto-reply", "r@b.test", "", 0, "challenge"},
+	{"a mail system's notice",
+		SLICE(DAEMON "Subject: Message frozen\nAuto-Submitted: auto-generated\n\nIt was frozen.\n"),
+		1, "none", "", "", 0, "none"},
+	{"from nobody", SLICE("Subject: hello\n\nYour order was not found: x@b.test\n"), 1, "none", "", "", 0,
+		"none"},
 	{"a person",
 		SLICE("From: r@b.test\nTo: news@brand.test\nSubject: Re: Offers\n\nMy last order was not "
 		      "found.\n"),
