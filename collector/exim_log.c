@@ -1,22 +1,10 @@
 #include "collector/exim_log.h"
 
+#include "collector/log_cut.h"
 #include "collector/log_stamp.h"
 
-/* What is left of a line. */
-struct cut {
-	slice s;
-};
-
-static bool take(struct cut *c, slice prefix)
-{
-	if (!slice_starts(c->s, prefix))
-		return false;
-	c->s = slice_from(c->s, prefix.len);
-	return true;
-}
-
 /* Up to the blank, which stays. */
-static slice take_word(struct cut *c)
+static slice take_word(struct log_cut *c)
 {
 	size_t at = slice_chr(c->s, ' ', 0);
 	slice word = slice_sub(c->s, 0, at);
@@ -34,7 +22,7 @@ static bool is_base62(slice s, size_t at, size_t n)
 }
 
 /* "1xUpgm-0007dn-05 " (6-6-2), or 6-11-4 from 4.97 on. */
-static bool take_id(struct cut *c, slice *id)
+static bool take_id(struct log_cut *c, slice *id)
 {
 	static const size_t shape[2][2] = {{6, 2}, {11, 4}};
 	slice s = c->s;
@@ -55,7 +43,7 @@ static bool take_id(struct cut *c, slice *id)
 }
 
 /* The stamp, perhaps behind syslog's, and "[pid] " behind it. */
-static bool take_stamp(struct cut *c, uint64_t now_ms, int zone_s, uint64_t *ms)
+static bool take_stamp(struct log_cut *c, uint64_t now_ms, int zone_s, uint64_t *ms)
 {
 	slice program;
 	size_t n;
@@ -64,12 +52,12 @@ static bool take_stamp(struct cut *c, uint64_t now_ms, int zone_s, uint64_t *ms)
 		log_stamp_program(&c->s, &program);
 	n = log_stamp_iso(c->s, zone_s, ms);
 	c->s = slice_from(c->s, n);
-	if (n && !take(c, SLICE(" ")))
+	if (n && !log_cut_take(c, SLICE(" ")))
 		return false;
-	if (!take(c, SLICE("[")))
+	if (!log_cut_take(c, SLICE("[")))
 		return true;
 	take_word(c);
-	return take(c, SLICE(" "));
+	return log_cut_take(c, SLICE(" "));
 }
 
 /* Is quoted, an address with a quoted local part, the same as plain, which Exim
@@ -103,7 +91,7 @@ static bool is_behind(slice rest)
 
 /* " <"odd => <x>"@a.test>": an address that needs quotes, and is believed where
  * the text before it is the same one. */
-static bool take_quoted(struct cut *c, struct log_fact *f)
+static bool take_quoted(struct log_cut *c, struct log_fact *f)
 {
 	size_t at = 0;
 
@@ -130,7 +118,7 @@ static bool take_quoted(struct cut *c, struct log_fact *f)
 
 /* "|/bin/prog -a <user@a.test> R=": commands, files and what a filter saves may
  * hold blanks. */
-static bool take_command(struct cut *c, struct log_fact *f)
+static bool take_command(struct log_cut *c, struct log_fact *f)
 {
 	static const slice ends[] = {SLICE("> R="), SLICE("> F="), SLICE("> P="), SLICE("> T=")};
 	size_t end = SLICE_NPOS, at, from = SLICE_NPOS;
@@ -154,9 +142,9 @@ static bool take_command(struct cut *c, struct log_fact *f)
 }
 
 /* "a@b.test", "new@b.test <orig@a.test>", "user <user@a.test>", "/file <user@a.test>". */
-static bool take_recipient(struct cut *c, struct log_fact *f)
+static bool take_recipient(struct log_cut *c, struct log_fact *f)
 {
-	struct cut was = *c;
+	struct log_cut was = *c;
 	slice first;
 	bool bare; /* no address */
 
@@ -168,14 +156,14 @@ static bool take_recipient(struct cut *c, struct log_fact *f)
 		first = slice_sub(first, 0, first.len - 1);
 	}
 	/* With all parents: " (a@b) (c@d) <e@f>". */
-	while (take(c, SLICE(" ("))) {
+	while (log_cut_take(c, SLICE(" ("))) {
 		size_t end = slice_chr(c->s, ')', 0);
 
 		if (end == SLICE_NPOS)
 			return false;
 		c->s = slice_from(c->s, end + 1);
 	}
-	if (take(c, SLICE(" <"))) {
+	if (log_cut_take(c, SLICE(" <"))) {
 		size_t end = log_fact_address_end(c->s);
 
 		if (end == SLICE_NPOS)
@@ -194,18 +182,18 @@ static bool take_recipient(struct cut *c, struct log_fact *f)
 }
 
 /* The value behind "K=": a word, a quoted text, an address in <>. */
-static slice take_value(struct cut *c)
+static slice take_value(struct log_cut *c)
 {
 	slice value;
 	size_t i;
 
-	if (take(c, SLICE("<"))) {
+	if (log_cut_take(c, SLICE("<"))) {
 		i = log_fact_address_end(c->s);
 		value = slice_sub(c->s, 0, i);
 		c->s = i == SLICE_NPOS ? SLICE_NONE : slice_from(c->s, i + 1);
 		return value;
 	}
-	if (!take(c, SLICE("\"")))
+	if (!log_cut_take(c, SLICE("\"")))
 		return take_word(c);
 	for (i = 0; i < c->s.len && c->s.p[i] != '"'; i++)
 		i += c->s.p[i] == '\\';
@@ -215,7 +203,7 @@ static slice take_value(struct cut *c)
 }
 
 /* "mx.b.test [192.0.2.1]:25*" behind "H=": true if the text begins behind it. */
-static bool take_host(struct cut *c, slice *relay)
+static bool take_host(struct log_cut *c, slice *relay)
 {
 	const uint8_t *from = c->s.p;
 	slice word = take_word(c);
@@ -235,15 +223,16 @@ static bool take_host(struct cut *c, slice *relay)
 /* "SMTP error from remote mail server after RCPT TO:<a@b.test>: 550 5.1.1 no". */
 static void read_error(struct log_fact *f)
 {
-	struct cut c = {f->text};
+	struct log_cut c = {f->text};
 	size_t at;
 
-	if (!take(&c, SLICE("SMTP error from remote mail server after ")) &&
-		!take(&c, SLICE("LMTP error from remote mail server after ")) &&
-		!take(&c, SLICE("SMTP error after ")) && !take(&c, SLICE("LMTP error after ")))
+	if (!log_cut_take(&c, SLICE("SMTP error from remote mail server after ")) &&
+		!log_cut_take(&c, SLICE("LMTP error from remote mail server after ")) &&
+		!log_cut_take(&c, SLICE("SMTP error after ")) &&
+		!log_cut_take(&c, SLICE("LMTP error after ")))
 		return;
-	take(&c, SLICE("pipelined "));
-	if (take(&c, SLICE("RCPT TO:<")) || take(&c, SLICE("MAIL FROM:<"))) {
+	log_cut_take(&c, SLICE("pipelined "));
+	if (log_cut_take(&c, SLICE("RCPT TO:<")) || log_cut_take(&c, SLICE("MAIL FROM:<"))) {
 		at = log_fact_address_end(c.s);
 		if (at == SLICE_NPOS)
 			return;
@@ -255,7 +244,7 @@ static void read_error(struct log_fact *f)
 }
 
 /* Keys up to the text of the error, if there is one. */
-static void read_keys(struct cut *c, struct log_fact *f)
+static void read_keys(struct log_cut *c, struct log_fact *f)
 {
 	if (slice_starts(c->s, SLICE(" mua_wrapper ")) || slice_starts(c->s, SLICE(" routing yielded "))) {
 		f->text = slice_from(c->s, 1);
@@ -264,23 +253,23 @@ static void read_keys(struct cut *c, struct log_fact *f)
 	while (c->s.len) {
 		slice word;
 
-		if (take(c, SLICE(" H="))) {
-			if (take_host(c, &f->relay) && take(c, SLICE(" ")))
+		if (log_cut_take(c, SLICE(" H="))) {
+			if (take_host(c, &f->relay) && log_cut_take(c, SLICE(" ")))
 				break;
-		} else if (take(c, SLICE(" F="))) {
+		} else if (log_cut_take(c, SLICE(" F="))) {
 			f->sender = take_value(c);
-		} else if (take(c, SLICE(" QT="))) {
+		} else if (log_cut_take(c, SLICE(" QT="))) {
 			f->delay = take_value(c);
-		} else if (take(c, SLICE(" C="))) {
+		} else if (log_cut_take(c, SLICE(" C="))) {
 			f->text = take_value(c);
 			f->reply = log_fact_reply(f->text, &f->dsn);
-		} else if (take(c, SLICE(" P=")) || take(c, SLICE(" DN="))) {
+		} else if (log_cut_take(c, SLICE(" P=")) || log_cut_take(c, SLICE(" DN="))) {
 			take_value(c);
-		} else if (take(c, SLICE(": ")) || take(c, SLICE(" : "))) {
+		} else if (log_cut_take(c, SLICE(": ")) || log_cut_take(c, SLICE(" : "))) {
 			break;
-		} else if (take(c, SLICE(" "))) {
+		} else if (log_cut_take(c, SLICE(" "))) {
 			word = take_word(c);
-			if (slice_ends(word, SLICE(":")) && take(c, SLICE(" ")))
+			if (slice_ends(word, SLICE(":")) && log_cut_take(c, SLICE(" ")))
 				break;
 		} else {
 			take_word(c);
@@ -301,7 +290,7 @@ static bool is_expired(slice text)
 	       slice_find(text, SLICE("been failing for a long time"), 0) != SLICE_NPOS;
 }
 
-static enum log_fact_kind read_delivery(struct cut *c, enum log_fact_outcome outcome, struct log_fact *f)
+static enum log_fact_kind read_delivery(struct log_cut *c, enum log_fact_outcome outcome, struct log_fact *f)
 {
 	/* What the system's filter sends by itself has no recipient. */
 	if (!take_recipient(c, f) || slice_eq(f->recipient, SLICE("system-filter")))
@@ -321,7 +310,7 @@ static enum log_fact_kind read_delivery(struct cut *c, enum log_fact_outcome out
 }
 
 /* "news@brand.test H=(helo) [ip] P=esmtp S=320 id=1@brand.test" */
-static enum log_fact_kind read_received(struct cut *c, struct log_fact *f)
+static enum log_fact_kind read_received(struct log_cut *c, struct log_fact *f)
 {
 	bool quoted = false;
 	size_t i;
@@ -338,15 +327,15 @@ static enum log_fact_kind read_received(struct cut *c, struct log_fact *f)
 	if (slice_eq(f->sender, SLICE("<>")))
 		f->sender = slice_sub(f->sender, 0, 0);
 	c->s = slice_from(c->s, i);
-	while (take(c, SLICE(" "))) {
+	while (log_cut_take(c, SLICE(" "))) {
 		/* The subject and the recipients are nobody's keys. */
 		if (slice_starts(c->s, SLICE("T=\"")) || slice_starts(c->s, SLICE("from <")))
 			break;
-		if (take(c, SLICE("id=")) || take(c, SLICE("id*="))) {
+		if (log_cut_take(c, SLICE("id=")) || log_cut_take(c, SLICE("id*="))) {
 			f->message_id = take_word(c);
 			break;
 		}
-		if (take(c, SLICE("DN=")))
+		if (log_cut_take(c, SLICE("DN=")))
 			take_value(c);
 		else
 			take_word(c);
@@ -354,15 +343,15 @@ static enum log_fact_kind read_received(struct cut *c, struct log_fact *f)
 	return LOG_FACT_RECEIVED;
 }
 
-static enum log_fact_kind read_text(struct cut *c, struct log_fact *f)
+static enum log_fact_kind read_text(struct log_cut *c, struct log_fact *f)
 {
-	if (take(c, SLICE("<= ")))
+	if (log_cut_take(c, SLICE("<= ")))
 		return read_received(c, f);
-	if (take(c, SLICE("=> ")) || take(c, SLICE("-> ")) || take(c, SLICE(">> ")))
+	if (log_cut_take(c, SLICE("=> ")) || log_cut_take(c, SLICE("-> ")) || log_cut_take(c, SLICE(">> ")))
 		return read_delivery(c, LOG_FACT_SENT, f);
-	if (take(c, SLICE("** ")))
+	if (log_cut_take(c, SLICE("** ")))
 		return read_delivery(c, LOG_FACT_BOUNCED, f);
-	if (take(c, SLICE("== ")))
+	if (log_cut_take(c, SLICE("== ")))
 		return read_delivery(c, LOG_FACT_DEFERRED, f);
 	if (slice_eq(c->s, SLICE("Completed")) || slice_starts(c->s, SLICE("Completed ")))
 		return LOG_FACT_REMOVED;
@@ -371,7 +360,7 @@ static enum log_fact_kind read_text(struct cut *c, struct log_fact *f)
 
 enum log_fact_kind exim_log_read(slice line, uint64_t now_ms, int zone_s, struct log_fact *out)
 {
-	struct cut c = {slice_sub(line, 0, LOG_FACT_MAX_LINE)};
+	struct log_cut c = {slice_sub(line, 0, LOG_FACT_MAX_LINE)};
 	struct log_fact f = {0};
 
 	while (c.s.len && (c.s.p[c.s.len - 1] == '\n' || c.s.p[c.s.len - 1] == '\r'))

@@ -1,5 +1,6 @@
 #include "collector/haraka_log.h"
 
+#include "collector/log_cut.h"
 #include "collector/log_stamp.h"
 #include "collector/queue_table.h"
 #include "core/base/buf.h"
@@ -29,11 +30,6 @@ struct haraka_log {
 	struct queue_table *table;
 	uint64_t deferrals; /* so far */
 	struct buf relay;
-};
-
-/* What is left of a line, and what became of it. */
-struct cut {
-	slice s;
 };
 
 struct telling {
@@ -71,20 +67,12 @@ void haraka_log_close(struct haraka_log **hp)
 	free(h);
 }
 
-static bool take(struct cut *c, slice prefix)
-{
-	if (!slice_starts(c->s, prefix))
-		return false;
-	c->s = slice_from(c->s, prefix.len);
-	return true;
-}
-
 /* "[NOTICE] ": what stands between the brackets. */
-static bool take_bracket(struct cut *c, slice *inside)
+static bool take_bracket(struct log_cut *c, slice *inside)
 {
 	size_t end;
 
-	if (!take(c, SLICE("[")))
+	if (!log_cut_take(c, SLICE("[")))
 		return false;
 	end = slice_find(c->s, SLICE("] "), 0);
 	if (end == SLICE_NPOS)
@@ -112,11 +100,11 @@ static bool read_id(slice inside, slice *id)
 	return true;
 }
 
-static bool take_address(struct cut *c, slice *address)
+static bool take_address(struct log_cut *c, slice *address)
 {
 	size_t end;
 
-	if (!take(c, SLICE("<")))
+	if (!log_cut_take(c, SLICE("<")))
 		return false;
 	end = log_fact_address_end(c->s);
 	if (end == SLICE_NPOS)
@@ -163,28 +151,28 @@ static struct recipient *find_recipient(struct message *m, slice address)
 }
 
 /* What [core] says while the message comes in. */
-static bool read_core(struct haraka_log *h, struct cut *c, struct log_fact *f, const struct telling *t)
+static bool read_core(struct haraka_log *h, struct log_cut *c, struct log_fact *f, const struct telling *t)
 {
 	slice address, mid;
 
-	if (take(c, SLICE("sender "))) {
+	if (log_cut_take(c, SLICE("sender "))) {
 		if (!take_address(c, &f->sender))
 			return false;
 		queue_table_drop(h->table, f->id);
 		f->kind = LOG_FACT_RECEIVED;
-	} else if (take(c, SLICE("recipient "))) {
+	} else if (log_cut_take(c, SLICE("recipient "))) {
 		struct message *m;
 
 		if (!take_address(c, &address))
 			return false;
-		if (take(c, SLICE(" code=OK ")) || take(c, SLICE(" code=CONT "))) {
+		if (log_cut_take(c, SLICE(" code=OK ")) || log_cut_take(c, SLICE(" code=CONT "))) {
 			m = queue_table_get(h->table, f->id);
 			must(m); /* read_id lets no longer id pass */
 			add_recipient(m, address);
 		}
 		return true;
-	} else if (take(c, SLICE("message mid="))) {
-		take(c, SLICE("<"));
+	} else if (log_cut_take(c, SLICE("message mid="))) {
+		log_cut_take(c, SLICE("<"));
 		mid = slice_sub(c->s, 0, slice_find(c->s, SLICE(" size="), 0));
 		if (slice_ends(mid, SLICE(">")))
 			mid = slice_sub(mid, 0, mid.len - 1);
@@ -198,15 +186,15 @@ static bool read_core(struct haraka_log *h, struct cut *c, struct log_fact *f, c
 }
 
 /* "<a@b.test> rejected: 550 5.1.1 no" behind "recipient ". */
-static bool read_refused(struct haraka_log *h, struct cut *c, struct log_fact *f, const struct telling *t)
+static bool read_refused(struct haraka_log *h, struct log_cut *c, struct log_fact *f, const struct telling *t)
 {
 	struct recipient *r;
 
 	if (!take_address(c, &f->recipient))
 		return false;
-	if (take(c, SLICE(" rejected: ")))
+	if (log_cut_take(c, SLICE(" rejected: ")))
 		f->outcome = LOG_FACT_BOUNCED;
-	else if (take(c, SLICE(" deferred: ")))
+	else if (log_cut_take(c, SLICE(" deferred: ")))
 		f->outcome = LOG_FACT_DEFERRED;
 	else
 		return false;
@@ -338,12 +326,13 @@ static bool read_delivered(struct haraka_log *h, slice s, struct log_fact *f, co
 }
 
 /* What [outbound] says. */
-static bool read_outbound(struct haraka_log *h, struct cut *c, struct log_fact *f, const struct telling *t)
+static bool read_outbound(
+	struct haraka_log *h, struct log_cut *c, struct log_fact *f, const struct telling *t)
 {
-	take(c, SLICE(" "));
-	if (take(c, SLICE("recipient ")))
+	log_cut_take(c, SLICE(" "));
+	if (log_cut_take(c, SLICE("recipient ")))
 		return read_refused(h, c, f, t);
-	if (take(c, SLICE("delivered")))
+	if (log_cut_take(c, SLICE("delivered")))
 		return read_delivered(h, c->s, f, t);
 	return false;
 }
@@ -352,7 +341,7 @@ bool haraka_log_line(
 	struct haraka_log *h, slice line, void (*tell)(void *arg, const struct log_fact *f), void *arg)
 {
 	struct telling t = {tell, arg};
-	struct cut c = {slice_sub(line, 0, LOG_FACT_MAX_LINE)};
+	struct log_cut c = {slice_sub(line, 0, LOG_FACT_MAX_LINE)};
 	struct log_fact f = {0};
 	slice level, about, origin, program;
 	size_t n;
@@ -361,7 +350,7 @@ bool haraka_log_line(
 		c.s = slice_sub(c.s, 0, c.s.len - 1);
 	n = log_stamp_iso(c.s, 0, &f.ms);
 	c.s = slice_from(c.s, n);
-	if (n && take(&c, SLICE(" ")) && !slice_starts(c.s, SLICE("[")))
+	if (n && log_cut_take(&c, SLICE(" ")) && !slice_starts(c.s, SLICE("[")))
 		log_stamp_program(&c.s, &program);
 	if (!take_bracket(&c, &level) || !take_bracket(&c, &about) || !take_bracket(&c, &origin) ||
 		!read_id(about, &f.id))

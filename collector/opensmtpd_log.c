@@ -1,23 +1,11 @@
 #include "collector/opensmtpd_log.h"
 
+#include "collector/log_cut.h"
 #include "collector/log_stamp.h"
 #include "core/parse/num.h"
 
-/* What is left of a line. */
-struct cut {
-	slice s;
-};
-
-static bool take(struct cut *c, slice prefix)
-{
-	if (!slice_starts(c->s, prefix))
-		return false;
-	c->s = slice_from(c->s, prefix.len);
-	return true;
-}
-
 /* Sixteen hexadecimal digits. */
-static bool take_hex(struct cut *c, slice *out)
+static bool take_hex(struct log_cut *c, slice *out)
 {
 	for (size_t i = 0; i < OPENSMTPD_LOG_ENVELOPE; i++)
 		if (i >= c->s.len || num_hex_digit(c->s.p[i]) < 0)
@@ -27,7 +15,7 @@ static bool take_hex(struct cut *c, slice *out)
 	return true;
 }
 
-static bool take_envelope(struct cut *c, slice *id)
+static bool take_envelope(struct log_cut *c, slice *id)
 {
 	slice envelope;
 
@@ -38,11 +26,11 @@ static bool take_envelope(struct cut *c, slice *id)
 }
 
 /* key, an address, '>'. */
-static bool take_address(struct cut *c, slice key, slice *address)
+static bool take_address(struct log_cut *c, slice key, slice *address)
 {
 	size_t end;
 
-	if (!take(c, key))
+	if (!log_cut_take(c, key))
 		return false;
 	end = log_fact_address_end(c->s);
 	if (end == SLICE_NPOS)
@@ -53,12 +41,12 @@ static bool take_address(struct cut *c, slice key, slice *address)
 }
 
 /* A word, or a text in quotes, up to the blank, which stays. */
-static slice take_value(struct cut *c)
+static slice take_value(struct log_cut *c)
 {
 	slice value;
 	size_t end;
 
-	if (!take(c, SLICE("\""))) {
+	if (!log_cut_take(c, SLICE("\""))) {
 		value = slice_sub(c->s, 0, slice_chr(c->s, ' ', 0));
 		c->s = slice_from(c->s, value.len);
 		return value;
@@ -75,9 +63,9 @@ static slice take_value(struct cut *c)
 }
 
 /* Behind "stat=": "250 2.0.0 Ok" to the end of the line. */
-static void read_stat(struct cut *c, struct log_fact *f)
+static void read_stat(struct log_cut *c, struct log_fact *f)
 {
-	bool quoted = take(c, SLICE("\""));
+	bool quoted = log_cut_take(c, SLICE("\""));
 
 	f->text = c->s;
 	if (quoted && slice_ends(f->text, SLICE("\"")))
@@ -97,23 +85,23 @@ static bool read_result(slice word, struct log_fact *f)
 }
 
 /* Behind "mta delivery evpid=" or "mda delivery evpid=". */
-static bool read_delivery(struct cut *c, struct log_fact *f)
+static bool read_delivery(struct log_cut *c, struct log_fact *f)
 {
 	if (!take_envelope(c, &f->id) || !take_address(c, SLICE(" from=<"), &f->sender) ||
 		!take_address(c, SLICE(" to=<"), &f->recipient))
 		return false;
 	if (take_address(c, SLICE(" rcpt=<"), &f->orig_to) && slice_eq(f->orig_to, SLICE("-")))
 		f->orig_to = SLICE_NONE;
-	while (take(c, SLICE(" "))) {
-		if (take(c, SLICE("stat="))) {
+	while (log_cut_take(c, SLICE(" "))) {
+		if (log_cut_take(c, SLICE("stat="))) {
 			read_stat(c, f);
 			break;
 		}
-		if (take(c, SLICE("relay=")))
+		if (log_cut_take(c, SLICE("relay=")))
 			f->relay = take_value(c);
-		else if (take(c, SLICE("delay=")))
+		else if (log_cut_take(c, SLICE("delay=")))
 			f->delay = take_value(c);
-		else if (take(c, SLICE("result="))) {
+		else if (log_cut_take(c, SLICE("result="))) {
 			if (!read_result(take_value(c), f))
 				return false;
 		} else {
@@ -125,7 +113,7 @@ static bool read_delivery(struct cut *c, struct log_fact *f)
 
 /* "f8d0c69f28edf666: from=<s@a.test>, to=<r@b.test>, rcpt=<->, delay=20s, stat=Envelope
  * expired" behind "Expire for ". */
-static bool read_expired(struct cut *c, struct log_fact *f)
+static bool read_expired(struct log_cut *c, struct log_fact *f)
 {
 	size_t comma;
 
@@ -133,18 +121,18 @@ static bool read_expired(struct cut *c, struct log_fact *f)
 		!take_address(c, SLICE(", to=<"), &f->recipient) ||
 		!take_address(c, SLICE(", rcpt=<"), &f->orig_to))
 		return false;
-	if (take(c, SLICE(", delay="))) {
+	if (log_cut_take(c, SLICE(", delay="))) {
 		comma = slice_find(c->s, SLICE(", "), 0);
 		f->delay = slice_sub(c->s, 0, comma);
 		c->s = comma == SLICE_NPOS ? SLICE_NONE : slice_from(c->s, comma);
 	}
-	if (take(c, SLICE(", stat=")))
+	if (log_cut_take(c, SLICE(", stat=")))
 		f->text = c->s;
 	return true;
 }
 
 /* "6af14402 size=308 nrcpt=1 proto=ESMTP" behind "smtp message msgid=". */
-static bool read_received(struct cut *c, struct log_fact *f)
+static bool read_received(struct log_cut *c, struct log_fact *f)
 {
 	f->id = slice_sub(c->s, 0, slice_chr(c->s, ' ', 0));
 	for (size_t i = 0; i < f->id.len; i++)
@@ -153,25 +141,26 @@ static bool read_received(struct cut *c, struct log_fact *f)
 	return f->id.len == OPENSMTPD_LOG_MESSAGE;
 }
 
-static enum log_fact_kind read_text(struct cut *c, struct log_fact *f)
+static enum log_fact_kind read_text(struct log_cut *c, struct log_fact *f)
 {
 	slice session;
 
-	if (take(c, SLICE("relay: ")) || take(c, SLICE("mta: ")) || take(c, SLICE("mda: ")) ||
-		take(c, SLICE("queue: ")))
-		return take(c, SLICE("Expire for ")) && read_expired(c, f) ? LOG_FACT_EXPIRED : LOG_FACT_NONE;
-	if (!take_hex(c, &session) || !take(c, SLICE(" ")))
+	if (log_cut_take(c, SLICE("relay: ")) || log_cut_take(c, SLICE("mta: ")) ||
+		log_cut_take(c, SLICE("mda: ")) || log_cut_take(c, SLICE("queue: ")))
+		return log_cut_take(c, SLICE("Expire for ")) && read_expired(c, f) ? LOG_FACT_EXPIRED
+										   : LOG_FACT_NONE;
+	if (!take_hex(c, &session) || !log_cut_take(c, SLICE(" ")))
 		return LOG_FACT_NONE;
-	if (take(c, SLICE("mta delivery evpid=")) || take(c, SLICE("mda delivery evpid=")))
+	if (log_cut_take(c, SLICE("mta delivery evpid=")) || log_cut_take(c, SLICE("mda delivery evpid=")))
 		return read_delivery(c, f) ? LOG_FACT_DELIVERY : LOG_FACT_NONE;
-	if (take(c, SLICE("smtp message msgid=")))
+	if (log_cut_take(c, SLICE("smtp message msgid=")))
 		return read_received(c, f) ? LOG_FACT_RECEIVED : LOG_FACT_NONE;
 	return LOG_FACT_NONE;
 }
 
 enum log_fact_kind opensmtpd_log_read(slice line, uint64_t now_ms, int zone_s, struct log_fact *out)
 {
-	struct cut c = {slice_sub(line, 0, LOG_FACT_MAX_LINE)};
+	struct log_cut c = {slice_sub(line, 0, LOG_FACT_MAX_LINE)};
 	struct log_fact f = {0};
 
 	while (c.s.len && (c.s.p[c.s.len - 1] == '\n' || c.s.p[c.s.len - 1] == '\r'))

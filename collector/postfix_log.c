@@ -1,24 +1,12 @@
 #include "collector/postfix_log.h"
 
+#include "collector/log_cut.h"
 #include "collector/log_stamp.h"
 
 #define MIN_ID 5
 
-/* What is left of a line. */
-struct cut {
-	slice s;
-};
-
-static bool take(struct cut *c, slice prefix)
-{
-	if (!slice_starts(c->s, prefix))
-		return false;
-	c->s = slice_from(c->s, prefix.len);
-	return true;
-}
-
 /* Up to the byte, which is taken as well; the rest if it does not come. */
-static slice take_until(struct cut *c, uint8_t byte)
+static slice take_until(struct log_cut *c, uint8_t byte)
 {
 	size_t at = slice_chr(c->s, byte, 0);
 	slice head = slice_sub(c->s, 0, at);
@@ -28,7 +16,7 @@ static slice take_until(struct cut *c, uint8_t byte)
 }
 
 /* "mx postfix-out/onebyone/smtp[19341]: ": false if Postfix did not write it. */
-static bool take_tag(struct cut *c, slice *service)
+static bool take_tag(struct log_cut *c, slice *service)
 {
 	slice tag;
 	size_t colon, slash, bracket;
@@ -52,21 +40,13 @@ static bool take_tag(struct cut *c, slice *service)
 }
 
 /* "4jX0Rm3czzz1cjqJ: ": short ids are upper-case hexadecimal, long ones letters and digits. */
-static bool take_id(struct cut *c, slice *id)
+static bool take_id(struct log_cut *c, slice *id)
 {
-	size_t n = 0;
-
-	while (n < c->s.len && n <= POSTFIX_LOG_MAX_ID && ascii_alnum(c->s.p[n]))
-		n++;
-	if (n < MIN_ID || n > POSTFIX_LOG_MAX_ID || !slice_starts(slice_from(c->s, n), SLICE(": ")))
-		return false;
-	*id = slice_sub(c->s, 0, n);
-	c->s = slice_from(c->s, n + 2);
-	return !slice_eq(*id, SLICE("NOQUEUE"));
+	return log_cut_id(c, MIN_ID, POSTFIX_LOG_MAX_ID, id) && !slice_eq(*id, SLICE("NOQUEUE"));
 }
 
 /* An address behind its '<', then '>' and what must follow it: one of two. */
-static bool take_address(struct cut *c, slice *address, slice next, slice or_next)
+static bool take_address(struct log_cut *c, slice *address, slice next, slice or_next)
 {
 	size_t end = log_fact_address_end(c->s);
 	slice rest;
@@ -85,33 +65,34 @@ static bool take_address(struct cut *c, slice *address, slice next, slice or_nex
  * and nowhere else, for the rest is a stranger's. */
 static uint16_t reply_of(slice text)
 {
-	struct cut c = {text};
+	struct log_cut c = {text};
 	slice enhanced;
 
-	if (take(&c, SLICE("host "))) {
+	if (log_cut_take(&c, SLICE("host "))) {
 		size_t end = slice_chr(c.s, ']', 0);
 
 		if (end == SLICE_NPOS)
 			return 0;
 		c.s = slice_from(c.s, end + 1);
-		if (!take(&c, SLICE(" said: ")) && !take(&c, SLICE(" refused to talk to me: ")))
+		if (!log_cut_take(&c, SLICE(" said: ")) &&
+			!log_cut_take(&c, SLICE(" refused to talk to me: ")))
 			return 0;
 	}
 	return log_fact_reply(c.s, &enhanced);
 }
 
 /* "sent (250 2.0.0 Ok)" behind "status=". */
-static bool take_status(struct cut *c, struct log_fact *f)
+static bool take_status(struct log_cut *c, struct log_fact *f)
 {
-	if (take(c, SLICE("sent")))
+	if (log_cut_take(c, SLICE("sent")))
 		f->outcome = LOG_FACT_SENT;
-	else if (take(c, SLICE("deferred")) || take(c, SLICE("SOFTBOUNCE")))
+	else if (log_cut_take(c, SLICE("deferred")) || log_cut_take(c, SLICE("SOFTBOUNCE")))
 		f->outcome = LOG_FACT_DEFERRED;
-	else if (take(c, SLICE("bounced")))
+	else if (log_cut_take(c, SLICE("bounced")))
 		f->outcome = LOG_FACT_BOUNCED;
 	else
 		return false; /* (un)deliverable: an address probe, not a message */
-	if (c->s.len && !take(c, SLICE(" (")))
+	if (c->s.len && !log_cut_take(c, SLICE(" (")))
 		return false;
 	f->text = c->s;
 	f->reply = reply_of(f->text);
@@ -121,17 +102,18 @@ static bool take_status(struct cut *c, struct log_fact *f)
 }
 
 /* Behind "to=<". */
-static bool read_delivery(struct cut *c, struct log_fact *f)
+static bool read_delivery(struct log_cut *c, struct log_fact *f)
 {
 	if (!take_address(c, &f->recipient, SLICE(", relay="), SLICE(", orig_to=<")))
 		return false;
-	if (take(c, SLICE(", orig_to=<")) && !take_address(c, &f->orig_to, SLICE(", relay="), SLICE_NONE))
+	if (log_cut_take(c, SLICE(", orig_to=<")) &&
+		!take_address(c, &f->orig_to, SLICE(", relay="), SLICE_NONE))
 		return false;
-	while (take(c, SLICE(", "))) {
+	while (log_cut_take(c, SLICE(", "))) {
 		slice key, value;
 		size_t comma;
 
-		if (take(c, SLICE("status=")))
+		if (log_cut_take(c, SLICE("status=")))
 			return take_status(c, f);
 		key = take_until(c, '=');
 		comma = slice_find(c->s, SLICE(", "), 0);
@@ -151,33 +133,33 @@ static bool read_delivery(struct cut *c, struct log_fact *f)
 }
 
 /* Behind "from=<". */
-static enum log_fact_kind read_sender(struct cut *c, struct log_fact *f)
+static enum log_fact_kind read_sender(struct log_cut *c, struct log_fact *f)
 {
 	if (!take_address(c, &f->sender, SLICE(", size="), SLICE(", status=")))
 		return LOG_FACT_NONE;
-	if (take(c, SLICE(", size=")))
+	if (log_cut_take(c, SLICE(", size=")))
 		return LOG_FACT_SENDER;
-	take(c, SLICE(", status="));
-	take(c, SLICE("force-"));
-	return take(c, SLICE("expired")) ? LOG_FACT_EXPIRED : LOG_FACT_NONE;
+	log_cut_take(c, SLICE(", status="));
+	log_cut_take(c, SLICE("force-"));
+	return log_cut_take(c, SLICE("expired")) ? LOG_FACT_EXPIRED : LOG_FACT_NONE;
 }
 
 /* Behind "client=". */
-static void read_client(struct cut *c, struct log_fact *f)
+static void read_client(struct log_cut *c, struct log_fact *f)
 {
 	size_t comma = slice_find(c->s, SLICE(", "), 0);
 
 	f->client = slice_sub(c->s, 0, comma);
 	c->s = comma == SLICE_NPOS ? SLICE_NONE : slice_from(c->s, comma);
 	/* With sasl_ keys the order is client, orig_queue_id, orig_client, sasl_. */
-	if (take(c, SLICE(", orig_queue_id=")))
+	if (log_cut_take(c, SLICE(", orig_queue_id=")))
 		f->other_id = slice_sub(c->s, 0, slice_find(c->s, SLICE(", "), 0));
 }
 
 /* "sender non-delivery notification: ID" and its likes. */
-static enum log_fact_kind read_child(struct cut *c, struct log_fact *f)
+static enum log_fact_kind read_child(struct log_cut *c, struct log_fact *f)
 {
-	struct cut id;
+	struct log_cut id;
 	size_t at;
 
 	if (!slice_starts(c->s, SLICE("sender ")) && !slice_starts(c->s, SLICE("postmaster ")))
@@ -191,12 +173,12 @@ static enum log_fact_kind read_child(struct cut *c, struct log_fact *f)
 }
 
 /* "103 from=<..> orig_id=OLD" behind "uid=". */
-static enum log_fact_kind read_pickup(struct cut *c, struct log_fact *f)
+static enum log_fact_kind read_pickup(struct log_cut *c, struct log_fact *f)
 {
 	take_until(c, ' ');
-	if (!take(c, SLICE("from=<")) || !take_address(c, &f->sender, SLICE(" orig_id="), SLICE_NONE))
+	if (!log_cut_take(c, SLICE("from=<")) || !take_address(c, &f->sender, SLICE(" orig_id="), SLICE_NONE))
 		return LOG_FACT_NONE;
-	take(c, SLICE(" orig_id="));
+	log_cut_take(c, SLICE(" orig_id="));
 	f->other_id = take_until(c, ' ');
 	return f->other_id.len ? LOG_FACT_REQUEUE : LOG_FACT_NONE;
 }
@@ -207,33 +189,33 @@ static bool is_from(const struct log_fact *f, slice program)
 	return f->service.len == 0 || slice_ends(f->service, program);
 }
 
-static enum log_fact_kind read_text(struct cut *c, struct log_fact *f)
+static enum log_fact_kind read_text(struct log_cut *c, struct log_fact *f)
 {
-	if (take(c, SLICE("to=<")))
+	if (log_cut_take(c, SLICE("to=<")))
 		return read_delivery(c, f) ? LOG_FACT_DELIVERY : LOG_FACT_NONE;
-	if (take(c, SLICE("from=<")))
+	if (log_cut_take(c, SLICE("from=<")))
 		return is_from(f, SLICE("qmgr")) ? read_sender(c, f) : LOG_FACT_NONE;
 	if (slice_eq(c->s, SLICE("removed")))
 		return LOG_FACT_REMOVED;
-	if (take(c, SLICE("client="))) {
+	if (log_cut_take(c, SLICE("client="))) {
 		read_client(c, f);
 		return LOG_FACT_CLIENT;
 	}
-	if (take(c, SLICE("message-id=")) && is_from(f, SLICE("cleanup"))) {
+	if (log_cut_take(c, SLICE("message-id=")) && is_from(f, SLICE("cleanup"))) {
 		f->message_id = c->s;
-		if (take(c, SLICE("<")))
+		if (log_cut_take(c, SLICE("<")))
 			f->message_id =
 				slice_ends(c->s, SLICE(">")) ? slice_sub(c->s, 0, c->s.len - 1) : c->s;
 		return LOG_FACT_MESSAGE_ID;
 	}
-	if (take(c, SLICE("uid=")))
+	if (log_cut_take(c, SLICE("uid=")))
 		return is_from(f, SLICE("pickup")) ? read_pickup(c, f) : LOG_FACT_NONE;
 	return is_from(f, SLICE("bounce")) ? read_child(c, f) : LOG_FACT_NONE;
 }
 
 enum log_fact_kind postfix_log_read(slice line, uint64_t now_ms, int zone_s, struct log_fact *out)
 {
-	struct cut c = {slice_sub(line, 0, LOG_FACT_MAX_LINE)};
+	struct log_cut c = {slice_sub(line, 0, LOG_FACT_MAX_LINE)};
 	struct log_fact f = {0};
 
 	while (c.s.len && (c.s.p[c.s.len - 1] == '\n' || c.s.p[c.s.len - 1] == '\r'))

@@ -1,43 +1,23 @@
 #include "collector/sendmail_log.h"
 
+#include "collector/log_cut.h"
 #include "collector/log_stamp.h"
 
 #define MIN_ID 8
 
-/* What is left of a line. */
-struct cut {
-	slice s;
-};
-
-static bool take(struct cut *c, slice prefix)
-{
-	if (!slice_starts(c->s, prefix))
-		return false;
-	c->s = slice_from(c->s, prefix.len);
-	return true;
-}
-
 /* "6ALHuXml018892: " */
-static bool take_id(struct cut *c, slice *id)
+static bool take_id(struct log_cut *c, slice *id)
 {
-	size_t n = 0;
-
-	while (n < c->s.len && n <= SENDMAIL_LOG_MAX_ID && ascii_alnum(c->s.p[n]))
-		n++;
-	if (n < MIN_ID || n > SENDMAIL_LOG_MAX_ID || !slice_starts(slice_from(c->s, n), SLICE(": ")))
-		return false;
-	*id = slice_sub(c->s, 0, n);
-	c->s = slice_from(c->s, n + 2);
-	return true;
+	return log_cut_id(c, MIN_ID, SENDMAIL_LOG_MAX_ID, id);
 }
 
 /* "<a@b>" or "a@b": up to the ',' that must follow. False: it is cut. */
-static bool take_address(struct cut *c, slice *address)
+static bool take_address(struct log_cut *c, slice *address)
 {
 	bool quoted = false;
 	size_t i = 0;
 
-	if (take(c, SLICE("<"))) {
+	if (log_cut_take(c, SLICE("<"))) {
 		i = log_fact_address_end(c->s);
 		if (i == SLICE_NPOS || slice_from(c->s, i + 1).len == 0 || c->s.p[i + 1] != ',')
 			return false;
@@ -59,19 +39,19 @@ static bool take_address(struct cut *c, slice *address)
 }
 
 /* Further recipients: "<c@b>,<d@b>", each with its ',' before. */
-static bool take_others(struct cut *c, slice *others)
+static bool take_others(struct log_cut *c, slice *others)
 {
 	slice all = c->s, address;
 
 	while (!slice_starts(c->s, SLICE(", ")))
-		if (!take(c, SLICE(",")) || !take_address(c, &address))
+		if (!log_cut_take(c, SLICE(",")) || !take_address(c, &address))
 			return false;
 	*others = slice_sub(all, 0, (size_t)(c->s.p - all.p));
 	return true;
 }
 
 /* Up to ", ", which stays; the rest if it does not come. */
-static slice take_value(struct cut *c)
+static slice take_value(struct log_cut *c)
 {
 	size_t comma = slice_find(c->s, SLICE(", "), 0);
 	slice value = slice_sub(c->s, 0, comma);
@@ -89,14 +69,14 @@ static unsigned class_of(slice dsn)
 }
 
 /* "Sent (Ok: queued as X)", "Deferred: Connection refused by h", "User unknown" */
-static bool read_stat(struct cut *c, struct log_fact *f)
+static bool read_stat(struct log_cut *c, struct log_fact *f)
 {
 	unsigned class = class_of(f->dsn);
 
 	if (slice_starts(c->s, SLICE("Sent")) && (class == 2 || class == 0)) {
-		take(c, SLICE("Sent"));
+		log_cut_take(c, SLICE("Sent"));
 		f->outcome = LOG_FACT_SENT;
-		if (take(c, SLICE(" ("))) {
+		if (log_cut_take(c, SLICE(" ("))) {
 			f->text = c->s;
 			if (slice_ends(f->text, SLICE(")")))
 				f->text = slice_sub(f->text, 0, f->text.len - 1);
@@ -114,7 +94,7 @@ static bool read_stat(struct cut *c, struct log_fact *f)
 }
 
 /* Behind "reply=": the text of the other side, ", stat=" and what Sendmail makes of it. */
-static bool read_reply(struct cut *c, struct log_fact *f)
+static bool read_reply(struct log_cut *c, struct log_fact *f)
 {
 	slice enhanced;
 	unsigned class = class_of(f->dsn);
@@ -126,28 +106,28 @@ static bool read_reply(struct cut *c, struct log_fact *f)
 }
 
 /* Behind "to=". */
-static bool read_delivery(struct cut *c, struct log_fact *f)
+static bool read_delivery(struct log_cut *c, struct log_fact *f)
 {
 	if (!take_address(c, &f->recipient) || !take_others(c, &f->others))
 		return false;
-	while (take(c, SLICE(", "))) {
+	while (log_cut_take(c, SLICE(", "))) {
 		/* The owner of a list, who may be quoted. */
-		if (take(c, SLICE("ctladdr=")) && slice_starts(c->s, SLICE("<"))) {
+		if (log_cut_take(c, SLICE("ctladdr=")) && slice_starts(c->s, SLICE("<"))) {
 			size_t end = log_fact_address_end(c->s);
 
 			if (end == SLICE_NPOS)
 				return false;
 			c->s = slice_from(c->s, end + 1);
 			take_value(c);
-		} else if (take(c, SLICE("delay="))) {
+		} else if (log_cut_take(c, SLICE("delay="))) {
 			f->delay = take_value(c);
-		} else if (take(c, SLICE("relay="))) {
+		} else if (log_cut_take(c, SLICE("relay="))) {
 			f->relay = take_value(c);
-		} else if (take(c, SLICE("dsn="))) {
+		} else if (log_cut_take(c, SLICE("dsn="))) {
 			f->dsn = take_value(c);
-		} else if (take(c, SLICE("reply="))) {
+		} else if (log_cut_take(c, SLICE("reply="))) {
 			return read_reply(c, f);
-		} else if (take(c, SLICE("stat="))) {
+		} else if (log_cut_take(c, SLICE("stat="))) {
 			return read_stat(c, f);
 		} else {
 			take_value(c);
@@ -157,20 +137,20 @@ static bool read_delivery(struct cut *c, struct log_fact *f)
 }
 
 /* Behind "from=". */
-static bool read_received(struct cut *c, struct log_fact *f)
+static bool read_received(struct log_cut *c, struct log_fact *f)
 {
-	if (!take_address(c, &f->sender) || !take(c, SLICE(", size=")))
+	if (!take_address(c, &f->sender) || !log_cut_take(c, SLICE(", size=")))
 		return false;
 	take_value(c);
 	/* Postfix has no class. */
 	if (!slice_starts(c->s, SLICE(", class=")))
 		return false;
-	while (take(c, SLICE(", "))) {
-		if (!take(c, SLICE("msgid="))) {
+	while (log_cut_take(c, SLICE(", "))) {
+		if (!log_cut_take(c, SLICE("msgid="))) {
 			take_value(c);
 			continue;
 		}
-		if (take(c, SLICE("<"))) {
+		if (log_cut_take(c, SLICE("<"))) {
 			size_t end = slice_chr(c->s, '>', 0);
 
 			f->message_id = slice_sub(c->s, 0, end);
@@ -184,35 +164,35 @@ static bool read_received(struct cut *c, struct log_fact *f)
 
 /* "6ALHuYND018991: DSN: User unknown", "6ALHvahC022086: sender notify: Cannot send
  * message for 1 minute": the last one ends the message for all that wait. */
-static enum log_fact_kind read_child(struct cut *c, struct log_fact *f)
+static enum log_fact_kind read_child(struct log_cut *c, struct log_fact *f)
 {
 	if (!take_id(c, &f->other_id))
 		return LOG_FACT_NONE;
-	if (!take(c, SLICE("sender notify: ")) && !take(c, SLICE("return to sender: ")) &&
-		!take(c, SLICE("DSN: ")) && !take(c, SLICE("postmaster notify: ")))
+	if (!log_cut_take(c, SLICE("sender notify: ")) && !log_cut_take(c, SLICE("return to sender: ")) &&
+		!log_cut_take(c, SLICE("DSN: ")) && !log_cut_take(c, SLICE("postmaster notify: ")))
 		return LOG_FACT_NONE;
 	return slice_starts(c->s, SLICE("Cannot send message ")) ? LOG_FACT_EXPIRED : LOG_FACT_CHILD;
 }
 
-static enum log_fact_kind read_text(struct cut *c, struct log_fact *f)
+static enum log_fact_kind read_text(struct log_cut *c, struct log_fact *f)
 {
-	if (take(c, SLICE("to=")))
+	if (log_cut_take(c, SLICE("to=")))
 		return read_delivery(c, f) ? LOG_FACT_DELIVERY : LOG_FACT_NONE;
-	if (take(c, SLICE("from=")))
+	if (log_cut_take(c, SLICE("from=")))
 		return read_received(c, f) ? LOG_FACT_RECEIVED : LOG_FACT_NONE;
 	return read_child(c, f);
 }
 
 bool sendmail_log_next(struct log_fact *f)
 {
-	struct cut c = {f->others};
+	struct log_cut c = {f->others};
 	slice address;
 	size_t end;
 
-	if (!take(&c, SLICE(",")))
+	if (!log_cut_take(&c, SLICE(",")))
 		return false;
 	/* take_others has seen a ',' behind each but the last. */
-	if (take(&c, SLICE("<"))) {
+	if (log_cut_take(&c, SLICE("<"))) {
 		end = log_fact_address_end(c.s);
 		address = slice_sub(c.s, 0, end);
 		f->others = slice_from(c.s, end + 1);
@@ -231,7 +211,7 @@ bool sendmail_log_next(struct log_fact *f)
 
 enum log_fact_kind sendmail_log_read(slice line, uint64_t now_ms, int zone_s, struct log_fact *out)
 {
-	struct cut c = {slice_sub(line, 0, LOG_FACT_MAX_LINE)};
+	struct log_cut c = {slice_sub(line, 0, LOG_FACT_MAX_LINE)};
 	struct log_fact f = {0};
 	size_t end;
 
@@ -239,7 +219,7 @@ enum log_fact_kind sendmail_log_read(slice line, uint64_t now_ms, int zone_s, st
 		c.s = slice_sub(c.s, 0, c.s.len - 1);
 	*out = (struct log_fact){0};
 	/* What a socket gets has the priority before it: "<22>". */
-	if (take(&c, SLICE("<"))) {
+	if (log_cut_take(&c, SLICE("<"))) {
 		end = slice_chr(c.s, '>', 0);
 		if (end > 3)
 			return LOG_FACT_NONE;
