@@ -45,19 +45,10 @@ static int usage(const char *what, const char *arg)
 /* 0 or -errno. */
 static int write_out(struct buf *out)
 {
-	slice s = buf_slice(out);
+	int rc = daemon_print(buf_slice(out));
 
-	while (s.len) {
-		ssize_t n = write(STDOUT_FILENO, s.p, s.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		s = slice_from(s, (size_t)n);
-	}
 	buf_clear(out);
-	return 0;
+	return rc;
 }
 
 static void take_fact(void *arg, const struct log_fact *fact)

@@ -158,18 +158,12 @@ static int read_all(struct buf *in, struct buf *why)
 
 static int write_all(slice s, struct buf *why)
 {
-	while (s.len) {
-		ssize_t n = write(STDOUT_FILENO, s.p, s.len);
+	int rc = daemon_print(s);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			buf_printf(why, "cannot write the message: %s", strerror(errno));
-			return EXIT_WORLD;
-		}
-		s = slice_from(s, (size_t)n);
-	}
-	return EXIT_DONE;
+	if (rc == 0)
+		return EXIT_DONE;
+	buf_printf(why, "cannot write the message: %s", strerror(-rc));
+	return EXIT_WORLD;
 }
 
 static void out_of_memory(void *arg)

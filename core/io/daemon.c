@@ -224,6 +224,20 @@ int daemon_listen(const struct config_addr *a, const char *setting, struct buf *
 	return rc;
 }
 
+int daemon_print(slice s)
+{
+	while (s.len) {
+		ssize_t n = write(STDOUT_FILENO, s.p, s.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		s = slice_from(s, (size_t)n);
+	}
+	return 0;
+}
+
 void daemon_ready(const char *what)
 {
 	const char *path = getenv("NOTIFY_SOCKET");

@@ -33,6 +33,9 @@ void daemon_signals(void (*stop)(void *arg), void (*reload)(void *arg), void *ar
  * taken, what to do. setting: "tracker.listen". */
 int daemon_listen(const struct config_addr *a, const char *setting, struct buf *why);
 
+/* All of it to stdout, for filters. 0, or -errno. */
+int daemon_print(slice s);
+
 /* Says ready: "READY=1" to $NOTIFY_SOCKET (sd_notify protocol) where set, and an
  * info line. */
 void daemon_ready(const char *what);
