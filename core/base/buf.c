@@ -108,15 +108,6 @@ void buf_le64(struct buf *b, uint64_t v)
 	buf_le32(b, (uint32_t)(v >> 32));
 }
 
-void buf_varint(struct buf *b, uint64_t v)
-{
-	while (v >= 0x80) {
-		buf_byte(b, (uint8_t)(v | 0x80));
-		v >>= 7;
-	}
-	buf_byte(b, (uint8_t)v);
-}
-
 void buf_drop(struct buf *b, size_t n)
 {
 	if (n >= b->len) {

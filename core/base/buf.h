@@ -29,8 +29,6 @@ void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(print
 void buf_le16(struct buf *b, uint16_t v);
 void buf_le32(struct buf *b, uint32_t v);
 void buf_le64(struct buf *b, uint64_t v);
-/* LEB128: seven bits a byte, least first. */
-void buf_varint(struct buf *b, uint64_t v);
 
 /* Room for n more bytes, to be filled by the caller, then counted in by
  * buf_grew; NULL (and full) past the cap. */

@@ -1,5 +1,5 @@
-/* Numbers in little-endian bytes, and LEB128 varints.
- * The put side of buf.h writes the same forms. */
+/* Numbers in little-endian bytes, and reading LEB128 varints (seven bits a byte,
+ * least first). */
 #ifndef LF_BASE_BYTES_H
 #define LF_BASE_BYTES_H
 
