@@ -184,7 +184,7 @@ static void qp_edits(struct arena *a, struct copy *c, struct part_copy *pc)
 		if (lf != SLICE_NPOS || next == m.len) {
 			size_t end = lf == SLICE_NPOS ? next : lf;
 
-			if (end > s->enc_to && m.p[end - 1] == '\r')
+			if (lf != SLICE_NPOS && end > s->enc_to && m.p[end - 1] == '\r')
 				end--;
 			rest = end - s->enc_to;
 			room = QP_MAX_LINE;

@@ -570,7 +570,7 @@ static size_t longest(slice s)
 	while (from < s.len) {
 		size_t lf = slice_chr(s, '\n', from), end = lf == SLICE_NPOS ? s.len : lf;
 
-		if (end > from && s.p[end - 1] == '\r')
+		if (lf != SLICE_NPOS && end > from && s.p[end - 1] == '\r')
 			end--;
 		if (end - from > most)
 			most = end - from;
@@ -622,6 +622,14 @@ static void case_20_quoted_printable(void **state)
 			SLICE("<p>345678901234567890123456789012345678901234567890123456789012345678901</"
 			      "p>PIX"),
 			SLICE("789012345678901</p=\r\n><img src")},
+		{"a bare CR ends a full line",
+			SLICE("e\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t/>z.<B$<"
+			      "\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t"
+			      "\t\t\t=\r"),
+			SLICE("e\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t/>z.PIX<B$<"
+			      "\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t"
+			      "\t\t\t=\r"),
+			SLICE("\t\t=\r")},
 		{"sloppy", SLICE("<a href=3dhttps://a.example/1>1</a> = =x=\t\r\n=3"),
 			SLICE("<a href=C(https://a.example/1)>1</a> = =x=3"), SLICE(" = =x=\t\r\n=3")},
 	};
