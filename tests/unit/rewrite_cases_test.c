@@ -642,7 +642,7 @@ static void case_20_quoted_printable(void **state)
 		slice in = message(QP, rows[i].in), out, body;
 		struct qp_text t;
 
-		r.policy.opens = slice_ends(rows[i].want, SLICE("PIX"));
+		r.policy.opens = slice_find(rows[i].want, SLICE("PIX"), 0) != SLICE_NPOS;
 		out = rewriting_run(&r, in);
 		assert_null(r.rendering.broken);
 		body = slice_from(out, slice_find(out, SLICE("\r\n\r\n"), 0) + 4);
