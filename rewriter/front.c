@@ -4,25 +4,21 @@
 #include "core/io/clock.h"
 #include "core/io/log.h"
 #include "core/io/metrics.h"
+#include "core/io/stream.h"
+#include "rewriter/hops.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define SCRATCH (128 * 1024)
-#define MAX_ADDRESSES 8
 #define ACCEPTS_A_TURN 64
 #define READS_A_TURN 4
 /* When the process has no descriptor left the listener rests for this long. */
 #define ACCEPT_PAUSE_MS 100
-#define RESOLVE_AGAIN_MS 10000
 
 enum { DOOR_SMTP, DOOR_LMTP, DOORS };
 
@@ -30,12 +26,10 @@ struct client {
 	struct front *front;
 	struct client *next, **link; /* list of all */
 	struct relay relay;
-	int fd, hop_fd; /* -1: closed */
-	struct loop_fd *watch, *hop_watch;
-	struct loop_timer *timer, *hop_timer, *copies_timer;
-	bool connecting;
-	bool copying;     /* the first copy of a message for several was prepared */
-	unsigned address; /* of the hop: the one being tried */
+	struct stream *stream; /* NULL: closed */
+	struct hop *hop;       /* NULL: none */
+	struct loop_timer *copies_timer;
+	bool copying; /* the first copy of a message for several was prepared */
 	int64_t ticket;
 	struct client *waiting; /* list of those that wait for a flush or a sync */
 };
@@ -44,14 +38,9 @@ struct waiting { /* first in, first out */
 	struct client *first, **last;
 };
 
-struct address {
-	struct sockaddr_storage sa;
-	socklen_t len;
-	int family;
-};
-
 struct front {
 	struct front_config cfg;
+	struct hops *hops;
 	struct door {
 		struct front *front;
 		struct session_config session;
@@ -65,12 +54,9 @@ struct front {
 	struct waiting put;    /* recorded in this turn */
 	struct waiting synced; /* flushed, not yet synced */
 	int64_t ticket;        /* of the last flush */
-	struct address addresses[MAX_ADDRESSES];
-	unsigned address_count;
-	uint64_t resolved_ms;
-	bool hop_down;
 	_Atomic bool stop_asked;
 	bool stopping;
+	uint64_t client_limit_ms;
 	uint8_t scratch[SCRATCH];
 };
 
@@ -126,9 +112,7 @@ static void prepare(void *arg, const struct envelope *e, unsigned i, slice messa
 /* Did the client hang up? It is not read from while its message is under way. */
 static bool client_left(const struct client *c)
 {
-	uint8_t byte;
-
-	return c->fd < 0 || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+	return !c->stream || stream_hung_up(c->stream);
 }
 
 static bool taken(void *arg, struct relay_copy *copy, slice text)
@@ -173,124 +157,15 @@ static const struct relay_world world = {alone, known, prepare, taken, sync_want
 
 /* The next hop. */
 
-static void resolve(struct front *f)
-{
-	const struct config_addr *a = &f->cfg.config->rewriter_next_hop;
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *list = NULL;
-	char port[16];
-	int rc;
-
-	f->resolved_ms = clock_mono_ms();
-	snprintf(port, sizeof port, "%d", a->port);
-	rc = getaddrinfo(*a->host ? a->host : "127.0.0.1", port, &hints, &list);
-	if (rc != 0) {
-		log_warn("front", "next hop has no address", "host=%s err=\"%s\"", a->host, gai_strerror(rc));
-		return;
-	}
-	f->address_count = 0;
-	for (struct addrinfo *i = list; i && f->address_count < MAX_ADDRESSES; i = i->ai_next) {
-		struct address *to = &f->addresses[f->address_count++];
-
-		memcpy(&to->sa, i->ai_addr, i->ai_addrlen);
-		to->len = i->ai_addrlen;
-		to->family = i->ai_family;
-	}
-	freeaddrinfo(list);
-}
-
-static void hop_close(struct client *c)
-{
-	loop_unwatch(&c->hop_watch);
-	if (c->hop_fd >= 0)
-		close(c->hop_fd);
-	c->hop_fd = -1;
-	c->connecting = false;
-	loop_timer_stop(c->hop_timer);
-}
-
-static void hop_state(struct front *f, bool down, int err)
-{
-	if (down == f->hop_down)
-		return;
-	f->hop_down = down;
-	if (down)
-		log_warn("front", "next hop does not answer", "host=%s port=%d err=%s",
-			f->cfg.config->rewriter_next_hop.host, f->cfg.config->rewriter_next_hop.port,
-			strerror(err));
-	else
-		log_info("front", "next hop answers again", NULL);
-}
-
-/* None of the addresses answers. */
-static void hop_unreached(struct client *c, int err)
-{
-	struct front *f = c->front;
-
-	c->address = 0;
-	hop_state(f, true, err);
-	/* The name may mean another machine by now. */
-	if (clock_mono_ms() - f->resolved_ms > RESOLVE_AGAIN_MS)
-		resolve(f);
-	relay_hop_gone(&c->relay);
-}
-
-static void hop_connected(struct client *c)
-{
-	c->connecting = false;
-	c->address = 0;
-	hop_state(c->front, false, 0);
-	relay_hop_up(&c->relay);
-}
-
-static void hop_ready(void *arg, int events);
-
-/* Try addresses from c->address on. */
-static void hop_connect(struct client *c)
-{
-	struct front *f = c->front;
-	int err = EADDRNOTAVAIL, on = 1;
-
-	for (; c->address < f->address_count; c->address++) {
-		const struct address *to = &f->addresses[c->address];
-		int fd = socket(to->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-		if (fd < 0) {
-			err = errno;
-			continue;
-		}
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-		if (connect(fd, (const struct sockaddr *)&to->sa, to->len) == 0 || errno == EINPROGRESS) {
-			c->hop_fd = fd;
-			c->connecting = true;
-			c->hop_watch = loop_watch(f->loop, fd, LOOP_WRITE, hop_ready, c);
-			return;
-		}
-		err = errno;
-		close(fd);
-	}
-	hop_unreached(c, err);
-}
-
-/* This address does not answer: try the next one. */
-static void hop_next(struct client *c, int err)
-{
-	hop_close(c);
-	c->address++;
-	if (c->address < c->front->address_count)
-		hop_connect(c);
-	else
-		hop_unreached(c, err);
-}
-
 static void hop_read(struct client *c)
 {
 	struct front *f = c->front;
-	ssize_t n = recv(c->hop_fd, f->scratch, SCRATCH, 0);
+	ssize_t n = stream_read(hop_stream(c->hop), f->scratch, SCRATCH);
 	int rc;
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n == 0)
 		return;
-	if (n <= 0) {
+	if (n < 0) {
 		relay_hop_gone(&c->relay);
 		return;
 	}
@@ -300,48 +175,23 @@ static void hop_read(struct client *c)
 			log_bytes(slice_of(f->scratch, (size_t)n)));
 }
 
-static void hop_ready(void *arg, int events)
+static void hop_happened(void *arg, enum hop_event what)
 {
 	struct client *c = arg;
-	int err = 0;
-	socklen_t len = sizeof err;
 
-	if (c->connecting) {
-		getsockopt(c->hop_fd, SOL_SOCKET, SO_ERROR, &err, &len);
-		if (err)
-			hop_next(c, err);
-		else
-			hop_connected(c);
-	} else if (events & LOOP_READ) {
+	switch (what) {
+	case HOP_UP:
+		relay_hop_up(&c->relay);
+		break;
+	case HOP_READY:
 		hop_read(c);
-	}
-	pump(c);
-}
-
-static void hop_late(void *arg)
-{
-	struct client *c = arg;
-
-	if (c->connecting)
-		hop_next(c, ETIMEDOUT);
-	else
+		break;
+	case HOP_LATE:
+	case HOP_GONE:
 		relay_hop_gone(&c->relay);
-	pump(c);
-}
-
-/* Write what stands in out. False: the connection failed. */
-static bool drain(int fd, struct buf *out)
-{
-	while (out->len > 0) {
-		ssize_t n = send(fd, out->p, out->len, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN;
-		buf_drop(out, (size_t)n);
+		break;
 	}
-	return true;
+	pump(c);
 }
 
 static void hop_write(struct client *c)
@@ -350,7 +200,7 @@ static void hop_write(struct client *c)
 
 	do {
 		exchange_fill(x);
-		if (!drain(c->hop_fd, &x->out)) {
+		if (stream_write(hop_stream(c->hop), &x->out) < 0) {
 			/* It may have said why before it closed. */
 			hop_read(c);
 			if (!c->relay.hop_close)
@@ -360,48 +210,33 @@ static void hop_write(struct client *c)
 	} while (x->sending && x->out.len == 0);
 }
 
-static void hop_arm(struct client *c)
+/* How long the hop may be silent. */
+static uint64_t hop_limit(const struct client *c)
 {
 	const struct config *cfg = c->front->cfg.config;
 
 	switch (relay_hop_limit(&c->relay)) {
 	case RELAY_LIMIT_NONE:
-		loop_timer_stop(c->hop_timer);
-		break;
 	case RELAY_LIMIT_CONNECT:
-		loop_timer_set(c->hop_timer, (uint64_t)cfg->rewriter_hop_connect_timeout_s * 1000);
 		break;
 	case RELAY_LIMIT_REPLY:
-		loop_timer_set(c->hop_timer, (uint64_t)cfg->rewriter_hop_reply_timeout_s * 1000);
-		break;
+		return (uint64_t)cfg->rewriter_hop_reply_timeout_s * 1000;
 	case RELAY_LIMIT_DOT:
-		loop_timer_set(c->hop_timer, (uint64_t)cfg->rewriter_hop_dot_timeout_s * 1000);
-		break;
+		return (uint64_t)cfg->rewriter_hop_dot_timeout_s * 1000;
 	case RELAY_LIMIT_QUIT:
-		loop_timer_set(c->hop_timer, FRONT_QUIT_MS);
-		break;
+		return FRONT_QUIT_MS;
 	}
+	return 0;
 }
 
 /* Clients. */
-
-static void client_close(struct client *c)
-{
-	loop_unwatch(&c->watch);
-	if (c->fd >= 0)
-		close(c->fd);
-	c->fd = -1;
-	loop_timer_stop(c->timer);
-}
 
 static void client_free(struct client *c)
 {
 	struct front *f = c->front;
 
-	client_close(c);
-	hop_close(c);
-	loop_timer_free(&c->timer);
-	loop_timer_free(&c->hop_timer);
+	stream_close(&c->stream);
+	hop_close(&c->hop);
 	loop_timer_free(&c->copies_timer);
 	relay_free(&c->relay);
 	*c->link = c->next;
@@ -419,44 +254,37 @@ static void client_read(struct client *c)
 	struct front *f = c->front;
 
 	for (int i = 0; i < READS_A_TURN && relay_hungry(&c->relay); i++) {
-		ssize_t n = recv(c->fd, f->scratch, SCRATCH, 0);
+		ssize_t n = stream_read(c->stream, f->scratch, SCRATCH);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n <= 0) {
+		if (n < 0)
 			relay_client_gone(&c->relay);
+		if (n <= 0)
 			return;
-		}
 		relay_client_in(&c->relay, slice_of(f->scratch, (size_t)n));
 		if (n < SCRATCH)
 			return;
 	}
 }
 
-static void client_ready(void *arg, int events)
+static void client_late(struct client *c)
 {
-	struct client *c = arg;
-
-	if (events & LOOP_READ) {
-		/* Not wanted now: stop looking until it is. */
-		if (!relay_hungry(&c->relay))
-			loop_change(c->watch, c->relay.session.out.len ? LOOP_WRITE : 0);
-		else
-			client_read(c);
-	}
-	pump(c);
-}
-
-static void client_late(void *arg)
-{
-	struct client *c = arg;
-
 	if (relay_client_done(&c->relay))
-		client_close(c); /* it does not even take the farewell */
+		stream_close(&c->stream); /* it does not even take the farewell */
 	else
 		relay_client_late(&c->relay);
+}
+
+static void client_happened(void *arg, int what)
+{
+	struct client *c = arg;
+
+	if (what & STREAM_LATE)
+		client_late(c);
+	/* Not wanted now: stop looking until it is. */
+	else if ((what & STREAM_READ) && !relay_hungry(&c->relay))
+		stream_want(c->stream, c->relay.session.out.len ? STREAM_WRITE : 0);
+	else if (what & STREAM_READ)
+		client_read(c);
 	pump(c);
 }
 
@@ -471,11 +299,11 @@ static void client_write(struct client *c)
 {
 	struct buf *out = &c->relay.session.out;
 
-	if (!drain(c->fd, out)) {
-		client_close(c);
+	if (stream_write(c->stream, out) < 0) {
+		stream_close(&c->stream);
 		relay_client_gone(&c->relay);
 	} else if (relay_client_done(&c->relay) && out->len == 0 && c->relay.phase == RELAY_PROBE) {
-		client_close(c);
+		stream_close(&c->stream);
 		relay_client_gone(&c->relay);
 	}
 }
@@ -486,13 +314,10 @@ static void client_arm(struct client *c)
 	size_t left = c->relay.session.out.len;
 
 	if (left > 0)
-		loop_change(c->watch, LOOP_WRITE | (hungry ? LOOP_READ : 0));
+		stream_want(c->stream, STREAM_WRITE | (hungry ? STREAM_READ : 0));
 	else if (hungry)
-		loop_change(c->watch, LOOP_READ);
-	if (left > 0 || hungry)
-		loop_timer_set(c->timer, (uint64_t)c->front->cfg.config->rewriter_client_timeout_s * 1000);
-	else
-		loop_timer_stop(c->timer);
+		stream_want(c->stream, STREAM_READ);
+	stream_limit(c->stream, left > 0 || hungry ? c->front->client_limit_ms : 0);
 }
 
 /* After anything happened to a client: carry out what its relay wants. c may be
@@ -504,26 +329,25 @@ static void pump(struct client *c)
 	do {
 		if (r->hop_close) {
 			/* A farewell, if there is one, goes out before. */
-			hop_close(c);
+			hop_close(&c->hop);
 			r->hop_close = false;
 		}
-		if (r->hop == RELAY_HOP_WANTED && c->hop_fd < 0)
-			hop_connect(c);
-		if (c->hop_fd >= 0 && !c->connecting && !r->hop_close)
+		if (r->hop == RELAY_HOP_WANTED && !c->hop)
+			c->hop = hop_open(c->front->hops, hop_happened, c);
+		if (c->hop && hop_stream(c->hop))
 			hop_write(c);
-		if (c->fd >= 0)
+		if (c->stream)
 			client_write(c);
-	} while (r->hop_close || (r->hop == RELAY_HOP_WANTED && c->hop_fd < 0));
-	if (c->fd < 0 && relay_done(r)) {
+	} while (r->hop_close);
+	if (!c->stream && relay_done(r)) {
 		client_free(c);
 		return;
 	}
-	if (c->hop_fd >= 0) {
-		if (!c->connecting)
-			loop_change(c->hop_watch, LOOP_READ | (r->exchange.out.len ? LOOP_WRITE : 0));
-		hop_arm(c);
+	if (c->hop && hop_stream(c->hop)) {
+		stream_want(hop_stream(c->hop), STREAM_READ | (r->exchange.out.len ? STREAM_WRITE : 0));
+		stream_limit(hop_stream(c->hop), hop_limit(c));
 	}
-	if (c->fd >= 0)
+	if (c->stream)
 		client_arm(c);
 }
 
@@ -531,18 +355,14 @@ static void client_open(struct door *d, int fd)
 {
 	struct front *f = d->front;
 	struct client *c = must_zalloc(sizeof *c);
-	int on = 1;
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	*c = (struct client){.front = f, .fd = fd, .hop_fd = -1, .next = f->clients, .link = &f->clients};
+	*c = (struct client){.front = f, .next = f->clients, .link = &f->clients};
 	if (c->next)
 		c->next->link = &c->next;
 	f->clients = c;
 	f->count++;
 	metric_set(METRIC_sessions_open, f->count);
-	c->watch = loop_watch(f->loop, fd, 0, client_ready, c);
-	c->timer = loop_timer(f->loop, client_late, c);
-	c->hop_timer = loop_timer(f->loop, hop_late, c);
+	c->stream = stream_open(f->loop, fd, client_happened, c);
 	c->copies_timer = loop_timer(f->loop, copies_late, c);
 	relay_init(&c->relay, &d->session, &world, c);
 	pump(c);
@@ -697,6 +517,7 @@ struct front *front_open(const struct front_config *cfg)
 	f->put.last = &f->put.first;
 	f->synced.last = &f->synced.first;
 	f->loop = cfg->loop;
+	f->client_limit_ms = (uint64_t)cfg->config->rewriter_client_timeout_s * 1000;
 	f->accept_pause = loop_timer(f->loop, accept_again, f);
 	f->stop_timer = loop_timer(f->loop, stop_now, f);
 	f->sync_timer = loop_timer(f->loop, sync_late, f);
@@ -705,7 +526,7 @@ struct front *front_open(const struct front_config *cfg)
 	outbox_on_sync(cfg->outbox, wake, f->loop);
 	door_open(f, DOOR_SMTP, cfg->listen_fd);
 	door_open(f, DOOR_LMTP, cfg->lmtp_fd);
-	resolve(f);
+	f->hops = hops_open(f->loop, cfg->config);
 	return f;
 }
 
@@ -736,6 +557,7 @@ void front_close(struct front **fp)
 	}
 	while (f->clients)
 		client_free(f->clients);
+	hops_close(&f->hops);
 	outbox_on_sync(f->cfg.outbox, NULL, NULL);
 	for (int i = 0; i < DOORS; i++)
 		loop_unwatch(&f->door[i].listener);

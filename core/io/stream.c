@@ -1,0 +1,208 @@
+#include "core/io/stream.h"
+
+#include "core/base/must.h"
+#include "core/io/clock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct stream {
+	struct loop *loop;
+	int fd, err;
+	bool connecting;
+	void (*happened)(void *arg, int what);
+	void *arg;
+	const struct stream_layer *layer; /* NULL: the socket itself */
+	void *layer_arg;
+	struct loop_fd *watch;
+	struct loop_timer *timer, *pending;
+	/* A limit is moved with nearly every byte: the timer runs to where it was
+	 * set first and is then set anew. 0: none. */
+	uint64_t due_ms, timer_ms;
+};
+
+static void tell(struct stream *s, int what)
+{
+	s->happened(s->arg, what);
+}
+
+static void ready(void *arg, int events)
+{
+	struct stream *s = arg;
+	socklen_t len = sizeof s->err;
+
+	if (!s->connecting) {
+		tell(s, events);
+		return;
+	}
+	s->connecting = false;
+	getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &s->err, &len);
+	loop_change(s->watch, 0);
+	tell(s, s->err ? STREAM_DOWN : STREAM_UP);
+}
+
+static void timer_due(void *arg)
+{
+	struct stream *s = arg;
+	uint64_t now = clock_mono_ms();
+
+	s->timer_ms = 0;
+	if (s->due_ms == 0)
+		return;
+	if (s->due_ms > now) {
+		s->timer_ms = s->due_ms;
+		loop_timer_set(s->timer, s->due_ms - now);
+		return;
+	}
+	s->due_ms = 0;
+	tell(s, STREAM_LATE);
+}
+
+static void pending_due(void *arg)
+{
+	struct stream *s = arg;
+
+	tell(s, STREAM_READ);
+}
+
+struct stream *stream_open(struct loop *l, int fd, void (*happened)(void *arg, int what), void *arg)
+{
+	struct stream *s = must_alloc(sizeof *s);
+	int on = 1;
+
+	*s = (struct stream){.loop = l, .fd = fd, .happened = happened, .arg = arg};
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	s->watch = loop_watch(l, fd, 0, ready, s);
+	s->timer = loop_timer(l, timer_due, s);
+	return s;
+}
+
+int stream_connect(struct stream **out, struct loop *l, const struct sockaddr *to, socklen_t len,
+	void (*happened)(void *arg, int what), void *arg)
+{
+	int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err;
+
+	*out = NULL;
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, to, len) < 0 && errno != EINPROGRESS) {
+		err = errno;
+		close(fd);
+		return -err;
+	}
+	*out = stream_open(l, fd, happened, arg);
+	(*out)->connecting = true;
+	loop_change((*out)->watch, LOOP_WRITE);
+	return 0;
+}
+
+void stream_close(struct stream **sp)
+{
+	struct stream *s = *sp;
+
+	*sp = NULL;
+	if (!s)
+		return;
+	if (s->layer)
+		s->layer->close(s->layer_arg, s->fd);
+	loop_unwatch(&s->watch);
+	loop_timer_free(&s->timer);
+	loop_timer_free(&s->pending);
+	close(s->fd);
+	free(s);
+}
+
+bool stream_connecting(const struct stream *s)
+{
+	return s->connecting;
+}
+
+int stream_error(const struct stream *s)
+{
+	return s->err;
+}
+
+void stream_put_layer(struct stream *s, const struct stream_layer *layer, void *arg)
+{
+	must(!s->layer);
+	s->layer = layer;
+	s->layer_arg = arg;
+	s->pending = loop_timer(s->loop, pending_due, s);
+}
+
+static ssize_t receive(struct stream *s, void *p, size_t room)
+{
+	ssize_t n;
+
+	if (s->layer)
+		return s->layer->read(s->layer_arg, s->fd, p, room);
+	n = recv(s->fd, p, room, 0);
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t transmit(struct stream *s, const void *p, size_t n)
+{
+	ssize_t sent;
+
+	if (s->layer)
+		return s->layer->write(s->layer_arg, s->fd, p, n);
+	sent = send(s->fd, p, n, MSG_NOSIGNAL);
+	return sent < 0 ? -errno : sent;
+}
+
+ssize_t stream_read(struct stream *s, void *p, size_t room)
+{
+	ssize_t n;
+
+	do
+		n = receive(s, p, room);
+	while (n == -EINTR);
+	return n == 0 ? -EPIPE : n == -EAGAIN ? 0 : n;
+}
+
+int stream_write(struct stream *s, struct buf *out)
+{
+	while (out->len > 0) {
+		ssize_t n = transmit(s, out->p, out->len);
+
+		if (n == -EINTR)
+			continue;
+		if (n < 0)
+			return n == -EAGAIN ? 0 : (int)n;
+		buf_drop(out, (size_t)n);
+	}
+	return 0;
+}
+
+bool stream_hung_up(const struct stream *s)
+{
+	uint8_t byte;
+	ssize_t n = recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+void stream_want(struct stream *s, int events)
+{
+	if (s->connecting)
+		return;
+	loop_change(s->watch, events);
+	if (!s->pending)
+		return;
+	if ((events & STREAM_READ) && s->layer->pending(s->layer_arg))
+		loop_timer_set(s->pending, 0);
+	else
+		loop_timer_stop(s->pending);
+}
+
+void stream_limit(struct stream *s, uint64_t ms)
+{
+	s->due_ms = ms ? clock_mono_ms() + ms : 0;
+	if (ms == 0 || (s->timer_ms && s->timer_ms <= s->due_ms))
+		return;
+	s->timer_ms = s->due_ms;
+	loop_timer_set(s->timer, ms);
+}
