@@ -1,181 +1,7 @@
 #include "tracker/client_address.h"
 
-#include "core/base/refuse.h"
-#include "core/parse/num.h"
-
-#include <string.h>
-
-static const uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-bool client_address_is_v4(const struct client_address *a)
-{
-	return memcmp(a->ip, v4_prefix, sizeof v4_prefix) == 0;
-}
-
-struct client_address client_address_v4(const uint8_t ip[4])
-{
-	struct client_address a;
-
-	memcpy(a.ip, v4_prefix, 12);
-	memcpy(a.ip + 12, ip, 4);
-	return a;
-}
-
-/* Four numbers; a zero in front would be octal to some readers. */
-static bool v4(slice s, uint8_t out[4])
-{
-	for (int i = 0; i < 4; i++) {
-		size_t dot = i < 3 ? slice_chr(s, '.', 0) : s.len;
-		slice part = slice_sub(s, 0, dot);
-		uint64_t n;
-
-		if (dot == SLICE_NPOS || part.len > 3 || (part.len > 1 && part.p[0] == '0') ||
-			num_decode(part, 255, &n) != 0)
-			return false;
-		out[i] = (uint8_t)n;
-		s = slice_from(s, dot + 1);
-	}
-	return true;
-}
-
-/* Groups up to a double colon or the end, into at most room bytes. >=0: bytes
- * written, *s behind the double colon and *gap set if there was one. -1: no
- * address. */
-static int v6_groups(slice *s, uint8_t *out, int room, bool *gap)
-{
-	int n = 0;
-
-	*gap = false;
-	if (!s->len)
-		return 0;
-	for (;;) {
-		size_t colon = slice_chr(*s, ':', 0);
-		slice part = slice_sub(*s, 0, colon);
-		uint64_t group;
-
-		if (colon == SLICE_NPOS && slice_chr(part, '.', 0) != SLICE_NPOS) {
-			*s = SLICE_NONE;
-			return n + 4 <= room && v4(part, out + n) ? n + 4 : -1;
-		}
-		if (n + 2 > room || part.len > 4 || num_hex_decode(part, 0xffff, &group) != 0)
-			return -1;
-		out[n++] = (uint8_t)(group >> 8);
-		out[n++] = (uint8_t)group;
-		if (colon == SLICE_NPOS) {
-			*s = SLICE_NONE;
-			return n;
-		}
-		*s = slice_from(*s, colon + 1);
-		if (s->len && s->p[0] == ':') {
-			*s = slice_from(*s, 1);
-			*gap = true;
-			return n;
-		}
-	}
-}
-
-static bool v6(slice s, uint8_t out[16])
-{
-	uint8_t tail[16];
-	int head = 0, rest = 0;
-	bool gap = false, again;
-
-	memset(out, 0, 16);
-	if (slice_starts(s, SLICE("::"))) {
-		s = slice_from(s, 2);
-		gap = true;
-	} else {
-		head = v6_groups(&s, out, 16, &gap);
-	}
-	if (head < 0 || !gap)
-		return head == 16;
-	if (head > 14)
-		return false; /* "::" stands for one group at least */
-	rest = v6_groups(&s, tail, 14 - head, &again);
-	if (rest < 0 || again)
-		return false;
-	memcpy(out + 16 - rest, tail, (size_t)rest);
-	return true;
-}
-
-int client_address_decode(slice text, struct client_address *out)
-{
-	uint8_t four[4];
-
-	if (slice_chr(text, ':', 0) != SLICE_NPOS)
-		return v6(text, out->ip) ? 0 : -REFUSE_SYNTAX;
-	if (!v4(text, four))
-		return -REFUSE_SYNTAX;
-	*out = client_address_v4(four);
-	return 0;
-}
-
-static bool same_prefix(const struct client_address *a, const struct client_address *b, unsigned bits)
-{
-	unsigned whole = bits / 8;
-	uint8_t mask = (uint8_t)(0xff00 >> bits % 8);
-
-	return memcmp(a->ip, b->ip, whole) == 0 && (bits % 8 == 0 || !((a->ip[whole] ^ b->ip[whole]) & mask));
-}
-
-static int network_decode(slice word, struct client_networks *out)
-{
-	size_t slash = slice_chr(word, '/', 0);
-	struct client_address a;
-	uint64_t bits = 128;
-	unsigned least = 0;
-
-	if (client_address_decode(slice_sub(word, 0, slash), &a) != 0)
-		return -REFUSE_SYNTAX;
-	if (slice_chr(word, ':', 0) == SLICE_NPOS)
-		least = 96;
-	if (slash != SLICE_NPOS) {
-		if (num_decode(slice_from(word, slash + 1), 128 - least, &bits) != 0)
-			return -REFUSE_SYNTAX;
-		bits += least;
-	}
-	/* "10.0.0.1/8" is a slip of whoever wrote it: the whole of 10/8? */
-	for (unsigned i = (unsigned)bits; i < 128; i++)
-		if (a.ip[i / 8] & 0x80 >> i % 8)
-			return -REFUSE_SYNTAX;
-	out->network[out->count].address = a;
-	out->network[out->count].bits = (uint8_t)bits;
-	out->count++;
-	return 0;
-}
-
-int client_networks_decode(slice text, struct client_networks *out, slice *word)
-{
-	size_t at = 0, end;
-
-	out->count = 0;
-	while (at < text.len) {
-		if (ascii_space(text.p[at]) || text.p[at] == ',') {
-			at++;
-			continue;
-		}
-		for (end = at; end < text.len && !ascii_space(text.p[end]) && text.p[end] != ',';)
-			end++;
-		*word = slice_sub(text, at, end);
-		if (out->count == CLIENT_MAX_NETWORKS)
-			return -REFUSE_RANGE;
-		if (network_decode(*word, out) != 0)
-			return -REFUSE_SYNTAX;
-		at = end;
-	}
-	return 0;
-}
-
-bool client_networks_have(const struct client_networks *n, const struct client_address *a)
-{
-	for (unsigned i = 0; i < n->count; i++)
-		if (same_prefix(&n->network[i].address, a, n->network[i].bits))
-			return true;
-	return false;
-}
-
 /* A hop as proxies write it: bare, with a port, in brackets. */
-static bool hop_decode(slice s, struct client_address *out)
+static bool hop_decode(slice s, struct ip *out)
 {
 	size_t end;
 
@@ -185,18 +11,18 @@ static bool hop_decode(slice s, struct client_address *out)
 		if (end == SLICE_NPOS || (end + 1 < s.len && s.p[end + 1] != ':'))
 			return false;
 		s = slice_sub(s, 1, end);
-		return slice_chr(s, ':', 0) != SLICE_NPOS && client_address_decode(s, out) == 0;
+		return slice_chr(s, ':', 0) != SLICE_NPOS && ip_decode(s, out) == 0;
 	}
 	end = slice_chr(s, ':', 0);
 	if (end != SLICE_NPOS && slice_chr(s, ':', end + 1) == SLICE_NPOS)
 		s = slice_sub(s, 0, end);
-	return client_address_decode(s, out) == 0;
+	return ip_decode(s, out) == 0;
 }
 
-struct client_address client_address_of(const struct client_networks *trusted,
-	const struct client_address *peer, const slice *forwarded, size_t count)
+struct ip client_address_of(
+	const struct ip_networks *trusted, const struct ip *peer, const slice *forwarded, size_t count)
 {
-	struct client_address client = *peer, hop;
+	struct ip client = *peer, hop;
 	unsigned hops = 0;
 
 	while (count-- > 0) {
@@ -205,7 +31,7 @@ struct client_address client_address_of(const struct client_networks *trusted,
 		for (;;) {
 			size_t comma = slice_rchr(rest, ',');
 
-			if (!client_networks_have(trusted, &client) || ++hops > CLIENT_MAX_HOPS ||
+			if (!ip_networks_have(trusted, &client) || ++hops > CLIENT_MAX_HOPS ||
 				!hop_decode(slice_from(rest, comma == SLICE_NPOS ? 0 : comma + 1), &hop))
 				return client;
 			client = hop;

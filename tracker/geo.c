@@ -41,7 +41,7 @@ static bool country_at(MMDB_entry_s *entry, const char *const *path, char out[2]
 	return true;
 }
 
-bool geo_country(const struct geo *g, const struct client_address *a, char out[2])
+bool geo_country(const struct geo *g, const struct ip *a, char out[2])
 {
 	struct sockaddr_in v4 = {.sin_family = AF_INET};
 	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
@@ -49,10 +49,10 @@ bool geo_country(const struct geo *g, const struct client_address *a, char out[2
 	int rc;
 
 	/* Another family would be read out of bounds by this version. */
-	memcpy(&v4.sin_addr, a->ip + 12, 4);
-	memcpy(&v6.sin6_addr, a->ip, 16);
+	memcpy(&v4.sin_addr, a->byte + 12, 4);
+	memcpy(&v6.sin6_addr, a->byte, 16);
 	found = MMDB_lookup_sockaddr(
-		&g->db, client_address_is_v4(a) ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6, &rc);
+		&g->db, ip_is_v4(a) ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6, &rc);
 	if (rc != MMDB_SUCCESS || !found.found_entry)
 		return false;
 	return country_at(&found.entry, country_path, out) || country_at(&found.entry, registered_path, out);
@@ -71,26 +71,26 @@ static int db_open(MMDB_s *db, const char *path)
 }
 
 /* Addresses all over both families, from a fixed start. */
-static struct client_address some_address(uint64_t *x, int i)
+static struct ip some_address(uint64_t *x, int i)
 {
-	struct client_address a;
+	struct ip a;
 
 	for (int half = 0; half < 2; half++) {
 		*x ^= *x << 13;
 		*x ^= *x >> 7;
 		*x ^= *x << 17;
-		memcpy(a.ip + 8 * half, x, 8);
+		memcpy(a.byte + 8 * half, x, 8);
 	}
 	if (i % 2)
-		return client_address_v4(a.ip);
-	a.ip[0] = 0x20 | (a.ip[0] & 0x0f); /* where addresses are given out */
+		return ip_v4(a.byte);
+	a.byte[0] = 0x20 | (a.byte[0] & 0x0f); /* where addresses are given out */
 	return a;
 }
 
 _Noreturn static void trial(const char *path)
 {
 	static const struct rlimit cpu = {TRIAL_CPU_S, TRIAL_CPU_S}, none = {0, 0};
-	struct client_address a;
+	struct ip a;
 	struct geo g;
 	uint64_t x = 88172645463325252u;
 	char country[2];

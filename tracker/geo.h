@@ -16,6 +16,6 @@ int geo_open(struct geo **out, const char *path, const char *setting, struct buf
 void geo_close(struct geo **g);
 
 /* ISO 3166-1 alpha-2 into out; false: not known, out untouched. Any thread. */
-bool geo_country(const struct geo *g, const struct client_address *a, char out[2]);
+bool geo_country(const struct geo *g, const struct ip *a, char out[2]);
 
 #endif

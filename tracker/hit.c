@@ -84,10 +84,10 @@ static bool is_head(const struct web_req *r)
 	return slice_eq(web_method(r), SLICE("HEAD"));
 }
 
-static bool client_of(const struct hit *h, const struct web_req *r, struct client_address *out)
+static bool client_of(const struct hit *h, const struct web_req *r, struct ip *out)
 {
 	slice forwarded[FORWARDED_MAX];
-	struct client_address peer;
+	struct ip peer;
 	const struct sockaddr *sa;
 	size_t n = 0, pos = 0;
 	socklen_t len;
@@ -96,12 +96,12 @@ static bool client_of(const struct hit *h, const struct web_req *r, struct clien
 	if (!sa)
 		return false;
 	if (sa->sa_family == AF_INET)
-		peer = client_address_v4((const uint8_t *)&((const struct sockaddr_in *)sa)->sin_addr);
+		peer = ip_v4((const uint8_t *)&((const struct sockaddr_in *)sa)->sin_addr);
 	else if (sa->sa_family == AF_INET6)
-		memcpy(peer.ip, &((const struct sockaddr_in6 *)sa)->sin6_addr, sizeof peer.ip);
+		memcpy(peer.byte, &((const struct sockaddr_in6 *)sa)->sin6_addr, sizeof peer.byte);
 	else
 		return false;
-	if (client_networks_have(h->shared->trusted, &peer))
+	if (ip_networks_have(h->shared->trusted, &peer))
 		while (web_header_next(r, SLICE("x-forwarded-for"), &pos, &forwarded[n]))
 			if (++n == FORWARDED_MAX) {
 				/* The right-most count: make room by forgetting the first. */
@@ -130,7 +130,7 @@ static void note(struct hit *h, const struct web_req *r, const struct token *t, 
 		.sequence = t->mode == PRIVACY_ANONYMOUS ? EVENT_NO_SEQUENCE : t->sequence,
 		.link = t->link,
 		.class = judge_hit(h->judge, &evidence)};
-	struct client_address client;
+	struct ip client;
 
 	if (t->mode == PRIVACY_OFF)
 		return;

@@ -21,7 +21,7 @@
 struct hit_shared {
 	const struct keyring *keys;
 	const struct geo *geo; /* NULL: no places */
-	const struct client_networks *trusted;
+	const struct ip_networks *trusted;
 	const struct outbox_config *outbox; /* one for each thread, its own directory */
 };
 

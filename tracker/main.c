@@ -23,7 +23,7 @@
 struct tracker {
 	struct config config;
 	struct keyring keys;
-	struct client_networks trusted;
+	struct ip_networks trusted;
 	struct hit_shared shared;
 	struct geo *geo;
 	struct outbox_config *lane; /* one for each thread */
@@ -114,7 +114,7 @@ static int prepare(struct tracker *t, struct buf *why)
 	slice word = SLICE_NONE;
 	int rc;
 
-	rc = client_networks_decode(slice_str(c->tracker_trusted_proxies), &t->trusted, &word);
+	rc = ip_networks_decode(slice_str(c->tracker_trusted_proxies), &t->trusted, &word);
 	if (rc < 0) {
 		buf_printf(why,
 			"tracker.trusted_proxies: \"%.*s\" is no network such as 10.0.0.0/8 or ::1/128",

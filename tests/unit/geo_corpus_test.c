@@ -29,14 +29,14 @@ static void compare(const char *corpora, const char *name)
 	for (const struct json_value *r = json_first(json_root(doc)); r; r = json_after(r)) {
 		const struct json_value *net = json_first(r), *of;
 		slice cidr = json_name(net), want;
-		struct client_address a;
+		struct ip a;
 		char got[3] = "";
 
 		of = json_find(net, "country");
 		if (!of)
 			of = json_find(net, "registered_country");
 		want = json_text(json_find(of, "iso_code"));
-		if (client_address_decode(slice_sub(cidr, 0, slice_chr(cidr, '/', 0)), &a) != 0)
+		if (ip_decode(slice_sub(cidr, 0, slice_chr(cidr, '/', 0)), &a) != 0)
 			fail_msg("%s: network %.*s", name, SLICE_FMT(cidr));
 		geo_country(g, &a, got);
 		test_slices_equal(name, slice_str(got), want);
@@ -62,7 +62,7 @@ static void survive(const char *corpora, const char *folder, unsigned least)
 	d = opendir(path);
 	assert_non_null(d);
 	while ((e = readdir(d))) {
-		struct client_address a;
+		struct ip a;
 		struct buf why;
 		struct geo *g;
 		char got[2];
@@ -75,7 +75,7 @@ static void survive(const char *corpora, const char *folder, unsigned least)
 		if (geo_open(&g, path, "tracker.geo_database", &why) == 0) {
 			opened++;
 			for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
-				client_address_decode(slice_str(addresses[i]), &a);
+				ip_decode(slice_str(addresses[i]), &a);
 				geo_country(g, &a, got);
 			}
 			geo_close(&g);

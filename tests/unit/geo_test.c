@@ -88,9 +88,9 @@ static int write_it(const struct buf *b)
 
 static bool country(const struct geo *g, const char *address, char out[2])
 {
-	struct client_address a;
+	struct ip a;
 
-	must(client_address_decode(slice_str(address), &a) == 0);
+	must(ip_decode(slice_str(address), &a) == 0);
 	return geo_country(g, &a, out);
 }
 
