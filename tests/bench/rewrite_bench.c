@@ -1,16 +1,21 @@
 /* What rewriting one message costs: plan, seal, edit and prove, beside memcpy
  * and SHA-256 of the same bytes.
  *
- *	rewrite_bench                 a table over made-up newsletters
- *	rewrite_bench --write DIR     writes these newsletters as files
- *	rewrite_bench --worker DIR E  reads "go CPU_SECONDS" lines and answers each
- *	                              with one JSON line; E: qp, b64 or 8bit
+ *	rewrite_bench                     a table over made-up newsletters
+ *	rewrite_bench --write DIR [HTML]  writes them as files DIR/made-N.E.eml, and a
+ *	                                  message with each of these templates as
+ *	                                  DIR/real-N.E.eml; E: qp, b64, 8bit
+ *	rewrite_bench --worker JOB FILE.. reads "go CPU_SECONDS" lines and answers each
+ *	                                  with one JSON line; JOB: landfall, sha256,
+ *	                                  memcpy, passes
  */
 #include "tests/rewriting.h"
 
+#include "core/parse/html.h"
 #include "core/parse/mimeb64.h"
 #include "core/parse/qp.h"
 #include "rewriter/copy.h"
+#include "tests/bench/passes.h"
 
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -148,7 +153,40 @@ static void put_part(struct buf *b, const char *type, slice text, unsigned e)
 	buf_str(b, "\r\n");
 }
 
-static void put_message(struct buf *b, unsigned number, unsigned e)
+/* A template of others as it would be sent: CRLF, and every link that leads
+ * nowhere yet leads somewhere. */
+static void put_template(struct buf *b, slice in)
+{
+	struct html_iter it;
+	struct html_token t;
+	struct html_attr a;
+	struct buf lines;
+
+	buf_init(&lines, 1 << 24);
+	for (size_t i = 0; i < in.len; i++) {
+		if (in.p[i] == '\n' && (i == 0 || in.p[i - 1] != '\r'))
+			buf_byte(&lines, '\r');
+		buf_byte(&lines, in.p[i]);
+	}
+	in = buf_slice(&lines);
+	html_start(&it, in);
+	while (html_next(&it, &t) > 0) {
+		size_t from = t.from;
+
+		if (t.kind == HTML_START && html_is(in, &t, SLICE("a")) &&
+			html_attr_find(in, &t, SLICE("href"), &a) && a.quote &&
+			!slice_starts(html_slice(in, a.value), SLICE("http"))) {
+			buf_put(b, slice_sub(in, from, a.value.from));
+			put_url(b, "&amp;");
+			from = a.value.to;
+		}
+		buf_put(b, slice_sub(in, from, t.to));
+	}
+	buf_free(&lines);
+}
+
+/* template: empty, a newsletter is made up. */
+static void put_message(struct buf *b, unsigned number, unsigned e, slice template)
 {
 	struct buf html, text;
 
@@ -157,7 +195,10 @@ static void put_message(struct buf *b, unsigned number, unsigned e)
 		below(2);
 	buf_init(&html, 1 << 24);
 	buf_init(&text, 1 << 24);
-	put_html(&html);
+	if (template.len)
+		put_template(&html, template);
+	else
+		put_html(&html);
 	/* The text repeats a third of the HTML's links. */
 	for (size_t at = 0, i = 0; (at = slice_find(buf_slice(&html), SLICE("href=\""), at)) != SLICE_NPOS;
 		i++) {
@@ -267,7 +308,7 @@ static void table(struct rewriting *r)
 
 		for (unsigned i = 0; i < MESSAGES; i++) {
 			buf_init(&m[i], 1 << 24);
-			put_message(&m[i], i, e);
+			put_message(&m[i], i, e, SLICE_NONE);
 			bytes += m[i].len;
 			rewrite(r, buf_slice(&m[i]));
 			links += r->rendering.links;
@@ -284,75 +325,207 @@ static void table(struct rewriting *r)
 	}
 }
 
-static void write_files(const char *dir)
+static void read_file(const char *path, struct buf *b)
+{
+	FILE *f = fopen(path, "rb");
+	size_t n;
+
+	if (!f) {
+		perror(path);
+		exit(3);
+	}
+	buf_init(b, 1 << 24);
+	while ((n = fread(buf_room(b, 1 << 16), 1, 1 << 16, f)) > 0)
+		buf_grew(b, n);
+	fclose(f);
+}
+
+static void write_files(const char *dir, const char *set, unsigned number, slice template)
 {
 	struct buf b;
 	char path[4096];
 
 	buf_init(&b, 1 << 24);
-	for (unsigned i = 0; i < MESSAGES; i++)
-		for (unsigned e = 0; e < 3; e++) {
-			FILE *f;
+	for (unsigned e = 0; e < 3; e++) {
+		FILE *f;
 
-			buf_clear(&b);
-			put_message(&b, i, e);
-			snprintf(path, sizeof path, "%s/m%u.%s.eml", dir, i, encodings[e]);
-			f = fopen(path, "wb");
-			must(f && fwrite(b.p, 1, b.len, f) == b.len && fclose(f) == 0);
-		}
+		buf_clear(&b);
+		put_message(&b, number, e, template);
+		snprintf(path, sizeof path, "%s/%s-%u.%s.eml", dir, set, number, encodings[e]);
+		f = fopen(path, "wb");
+		must(f && fwrite(b.p, 1, b.len, f) == b.len && fclose(f) == 0);
+	}
 	buf_free(&b);
 }
 
-static void worker(struct rewriting *r, const char *dir, const char *encoding)
+/* A message and its text, for the passes. */
+struct subject {
+	struct buf bytes;
+	struct {
+		slice body;
+		enum mime_cte how;
+		bool html;
+	} text[4];
+	unsigned texts;
+};
+static uint8_t *room[3]; /* 1 << 21 bytes each */
+
+static size_t decode_pass(slice body, enum mime_cte how, uint8_t *to)
 {
-	struct buf m[MESSAGES];
-	char path[4096], line[64];
+	return how == MIME_QP ? passes_qp(body, to) : passes_b64_decode(body, to);
+}
+
+static void passes(struct rewriting *r, const struct subject *m)
+{
+	size_t found = 0;
+
+	(void)r;
+	for (unsigned i = 0; i < m->texts; i++) {
+		slice body = m->text[i].body, dec = body;
+
+		if (m->text[i].how == MIME_QP || m->text[i].how == MIME_BASE64)
+			dec = slice_of(room[0], decode_pass(body, m->text[i].how, room[0]));
+		if (m->text[i].html)
+			found += passes_scan(dec);
+		if (m->text[i].how == MIME_BASE64)
+			passes_b64_encode(dec, room[1]);
+	}
+	memcpy(room[2], m->bytes.p, m->bytes.len);
+	__asm__ volatile("" : : "r"(room[0]), "r"(room[1]), "r"(room[2]), "r"(found) : "memory");
+}
+
+/* Find the text of the message, and see that the passes do what they should. */
+static void prepare(struct rewriting *r, struct subject *m)
+{
+	struct mime_tree tree;
+
+	arena_reset(&r->arena);
+	must(mime_walk(&r->arena, buf_slice(&m->bytes), &tree) == 0 && m->bytes.len < (1 << 20));
+	for (size_t i = 0; i < tree.count; i++) {
+		const struct mime_part *p = &tree.parts[i];
+		slice body = slice_sub(buf_slice(&m->bytes), p->body, p->to);
+		struct mimeb64_text b64;
+		struct qp_text qp;
+		slice dec;
+
+		if (p->multipart || !mime_is(p, SLICE("text"), SLICE_NONE) || m->texts == 4)
+			continue;
+		m->text[m->texts].body = body;
+		m->text[m->texts].how = p->cte;
+		m->text[m->texts++].html = mime_is(p, SLICE("text"), SLICE("html"));
+		if (p->cte == MIME_QP) {
+			qp_decode(&r->arena, body, &qp);
+			dec = qp.dec;
+		} else if (p->cte == MIME_BASE64) {
+			must(mimeb64_decode(&r->arena, body, &b64) == 0);
+			dec = b64.dec;
+		} else {
+			continue;
+		}
+		must(decode_pass(body, p->cte, room[0]) == dec.len && memcmp(room[0], dec.p, dec.len) == 0);
+		if (p->cte == MIME_BASE64)
+			must(memcmp(room[1], body.p, passes_b64_encode(dec, room[1])) == 0);
+	}
+}
+
+static void rewrite_subject(struct rewriting *r, const struct subject *m)
+{
+	rewrite(r, buf_slice(&m->bytes));
+}
+
+static void hash_subject(struct rewriting *r, const struct subject *m)
+{
+	hash_bytes(r, buf_slice(&m->bytes));
+}
+
+static void copy_subject(struct rewriting *r, const struct subject *m)
+{
+	copy_bytes(r, buf_slice(&m->bytes));
+}
+
+static int worker(struct rewriting *r, const char *job, char **paths, unsigned count)
+{
+	static const struct {
+		const char *name;
+		void (*run)(struct rewriting *, const struct subject *);
+	} jobs[] = {{"landfall", rewrite_subject}, {"sha256", hash_subject}, {"memcpy", copy_subject},
+		{"passes", passes}};
+	void (*run)(struct rewriting *, const struct subject *) = NULL;
+	struct subject *m = calloc(count, sizeof *m);
+	char line[64];
 	unsigned n = 0, links = 0;
+	size_t bytes = 0;
 	double limit;
 
-	for (unsigned i = 0; i < MESSAGES; i++) {
-		FILE *f;
-
-		buf_init(&m[i], 1 << 24);
-		snprintf(path, sizeof path, "%s/m%u.%s.eml", dir, i, encoding);
-		f = fopen(path, "rb");
-		must(f);
-		buf_grew(&m[i], fread(buf_room(&m[i], 1 << 20), 1, 1 << 20, f));
-		fclose(f);
-		rewrite(r, buf_slice(&m[i]));
-		links += r->rendering.links;
+	for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++)
+		if (strcmp(job, jobs[i].name) == 0)
+			run = jobs[i].run;
+	if (!run || !m || (run == passes && !passes_can())) {
+		fprintf(stderr, "rewrite_bench: cannot do %s here\n", job);
+		free(m);
+		return 3;
 	}
-	printf("{\"messages\":%d,\"links\":%u}\n", MESSAGES, links);
+	for (unsigned i = 0; i < 3; i++)
+		must((room[i] = calloc(1, 1 << 21)) != NULL);
+	for (unsigned i = 0; i < count; i++) {
+		read_file(paths[i], &m[i].bytes);
+		bytes += m[i].bytes.len;
+		if (run == passes)
+			prepare(r, &m[i]);
+		run(r, &m[i]);
+		if (run == rewrite_subject)
+			links += r->rendering.links;
+	}
+	printf("{\"messages\":%u,\"links\":%u,\"bytes\":%zu}\n", count, links, bytes);
 	fflush(stdout);
 	while (fgets(line, sizeof line, stdin) && sscanf(line, "go %lf", &limit) == 1) {
 		double t0 = cpu(), t;
 		unsigned done = 0;
-		size_t bytes = 0;
 
+		/* Whole rounds: the messages are not alike. */
 		do {
-			bytes += m[n % MESSAGES].len;
-			rewrite(r, buf_slice(&m[n++ % MESSAGES]));
-			done++;
+			for (unsigned i = 0; i < count; i++)
+				run(r, &m[i]);
+			done += count;
 			t = cpu();
 		} while (t - t0 < limit);
-		printf("{\"messages\":%u,\"bytes\":%zu,\"cpu\":%.6f}\n", done, bytes, t - t0);
+		n += done;
+		printf("{\"messages\":%u,\"cpu\":%.6f}\n", done, t - t0);
 		fflush(stdout);
 	}
+	for (unsigned i = 0; i < count; i++)
+		buf_free(&m[i].bytes);
+	for (unsigned i = 0; i < 3; i++)
+		free(room[i]);
+	free(m);
+	return n ? 0 : 1;
+}
+
+static void write_all(const char *dir, char **templates, unsigned count)
+{
+	struct buf b;
+
 	for (unsigned i = 0; i < MESSAGES; i++)
-		buf_free(&m[i]);
+		write_files(dir, "made", i, SLICE_NONE);
+	for (unsigned i = 0; i < count; i++) {
+		read_file(templates[i], &b);
+		write_files(dir, "real", i, buf_slice(&b));
+		buf_free(&b);
+	}
 }
 
 int main(int argc, char **argv)
 {
 	struct rewriting r;
+	int rc = 0;
 
 	rewriting_open(&r);
-	if (argc == 3 && strcmp(argv[1], "--write") == 0)
-		write_files(argv[2]);
-	else if (argc == 4 && strcmp(argv[1], "--worker") == 0)
-		worker(&r, argv[2], argv[3]);
+	if (argc >= 3 && strcmp(argv[1], "--write") == 0)
+		write_all(argv[2], argv + 3, (unsigned)argc - 3);
+	else if (argc >= 4 && strcmp(argv[1], "--worker") == 0)
+		rc = worker(&r, argv[2], argv + 3, (unsigned)argc - 3);
 	else
 		table(&r);
 	rewriting_close(&r);
-	return 0;
+	return rc;
 }

@@ -2,19 +2,13 @@
 // decode its text parts, give every link a tracked one and the HTML a pixel by
 // regular expressions, encode, join. Tokens are a constant: sealing costs nothing here.
 //
-//	node worker.js DIR ENCODING
+//	node worker.js FILE...
 import fs from 'node:fs';
-import path from 'node:path';
 import readline from 'node:readline';
 import mailsplit from 'mailsplit';
 
 const { Splitter, Joiner, Rewriter } = mailsplit;
-const [, , dir, encoding] = process.argv;
-const messages = fs
-	.readdirSync(dir)
-	.filter(name => name.endsWith(`.${encoding}.eml`))
-	.sort()
-	.map(name => fs.readFileSync(path.join(dir, name)));
+const messages = process.argv.slice(2).map(name => fs.readFileSync(name));
 const token = 'Q'.repeat(180);
 const pixel = `<img src="https://t.example/o/${token}.gif" width="1" height="1" alt="" aria-hidden="true" style="display:none">`;
 let links = 0;
@@ -66,20 +60,15 @@ const used = () => {
 
 for (const message of messages) await rewrite(message);
 console.log(JSON.stringify({ messages: messages.length, links }));
-let n = 0;
 for await (const line of readline.createInterface({ input: process.stdin })) {
 	const [word, limit] = line.split(' ');
 	const start = used();
 	let done = 0;
-	let bytes = 0;
 
 	if (word !== 'go') break;
 	do {
-		const message = messages[n++ % messages.length];
-
-		await rewrite(message);
-		bytes += message.length;
-		done++;
+		for (const message of messages) await rewrite(message);
+		done += messages.length;
 	} while (used() - start < Number(limit));
-	console.log(JSON.stringify({ messages: done, bytes, cpu: used() - start }));
+	console.log(JSON.stringify({ messages: done, cpu: used() - start }));
 }
