@@ -48,7 +48,7 @@ static int read_private(int fd, const char *path, struct buf *text, struct buf *
 		buf_grew(text, (size_t)n);
 	}
 	if (!p) {
-		buf_printf(why, "%s: larger than any key ring", path);
+		buf_printf(why, "%s: larger than %zu bytes", path, text->cap);
 		return -EFBIG;
 	}
 	return 0;

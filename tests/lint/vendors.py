@@ -2,6 +2,7 @@
 from tree import c_files, code_only, includes
 import re
 
+TLS_HOME = r"core/io/tls\.c|core/web/[^/]+|tests/certs\.c|tests/unit/tls_test\.c|tests/bench/(tls_bench|bare_h2o)\.c"
 HOMES = [
     ("libh2o", r"h2o(/.*)?\.h|h2o\.h|wslay.*|picohttpparser\.h", r"core/web/[^/]+|tests/bench/bare_h2o\.c"),
     ("hiredis", r"hiredis/.*", r"core/io/rds\.c"),
@@ -9,12 +10,14 @@ HOMES = [
     ("libmaxminddb", r"maxminddb.*\.h", r"tracker/geo\.c"),
     ("libev", r"ev\.h|ev/.*|libev/.*", r"core/io/loop\.c"),
     ("libmilter", r"libmilter/.*", r"rewriter/milter\.c"),
+    ("libssl", r"openssl/(ssl|bio|pem|x509|x509v3|err|dtls1|tls1)\.h", TLS_HOME),
 ]
 NAMES = [
     ("libh2o", r"\bh2o_\w+\s*\(", r"core/web/[^/]+|tests/bench/bare_h2o\.c"),
     ("hiredis", r"\bredis(Connect|Command|AppendCommand|GetReply|Free)\w*\s*\(", r"core/io/rds\.c"),
     ("cJSON", r"\bcJSON_\w+\s*\(", r"core/parse/json\.c"),
     ("libmaxminddb", r"\bMMDB_\w+\s*\(", r"tracker/geo\.c"),
+    ("libssl", r"\b(SSL|BIO|PEM|X509)_\w+\s*\(", TLS_HOME),
     ("libev", r"\bev_(run|loop|io|timer|async|signal|child|break)_?\w*\s*\(", r"core/io/loop\.c"),
 ]
 
@@ -42,6 +45,7 @@ SAMPLES = [
     ("cJSON in reports", {"reports/a.c": "#include <cjson/cJSON.h>\n"}),
     ("libev in the rewriter", {"rewriter/a.c": "#include <ev.h>\n"}),
     ("maxminddb in core", {"core/io/a.c": "#include <maxminddb.h>\n"}),
+    ("libssl in the rewriter", {"rewriter/a.c": "#include <openssl/ssl.h>\n"}),
     ("by its functions", {"core/io/a.c": "\nvoid f(void)\n{\n\tredisCommand(c, \"PING\");\n}\n"}),
 ]
 CLEAN = {"core/io/rds.c": "#include <hiredis/hiredis.h>\n", "tracker/a.c": "/* h2o_start() */\n"}
