@@ -25,17 +25,19 @@ void exchange_free(struct exchange *x)
 
 void exchange_open(struct exchange *x)
 {
+	enum exchange_tls tls = x->tls;
 	slice host = x->host;
 
 	exchange_free(x);
 	exchange_init(x, host);
+	x->tls = tls;
 	x->waiting[x->waiting_count++] = EXCHANGE_GREETING;
 }
 
 static bool ends_group(enum exchange_step step)
 {
-	return step == EXCHANGE_GREETING || step == EXCHANGE_HELLO || step == EXCHANGE_DATA ||
-	       step == EXCHANGE_DOT || step == EXCHANGE_QUIT;
+	return step == EXCHANGE_GREETING || step == EXCHANGE_HELLO || step == EXCHANGE_STARTTLS ||
+	       step == EXCHANGE_DATA || step == EXCHANGE_DOT || step == EXCHANGE_QUIT;
 }
 
 static bool may_send(const struct exchange *x)
@@ -157,11 +159,40 @@ static void say_hello(struct exchange *x, const char *verb)
 	end(x, EXCHANGE_HELLO, at);
 }
 
-/* Is the answer one for our own ears? */
-static bool greeted(struct exchange *x, enum exchange_step step)
+void exchange_secured(struct exchange *x)
 {
+	must(x->waiting_count == 0 && !x->ready);
+	x->secured = true;
+	x->offer = (struct smtp_offer){0, 0};
+	say_hello(x, "EHLO ");
+}
+
+/* The answer to EHLO names what the hop offers. True: STARTTLS was said. */
+static bool start_tls(struct exchange *x, enum exchange_step *step)
+{
+	x->ready = true;
+	if (x->tls == EXCHANGE_TLS_OFF || x->secured)
+		return false;
+	if (x->offer.flags & SMTP_OFFER_STARTTLS) {
+		end(x, EXCHANGE_STARTTLS, begin(x, "STARTTLS"));
+		x->ready = false;
+		return true;
+	}
+	if (x->tls == EXCHANGE_TLS_MUST) {
+		*step = EXCHANGE_STARTTLS;
+		x->ready = false;
+	}
+	return false;
+}
+
+/* Is the answer one for our own ears? */
+static bool greeted(struct exchange *x, enum exchange_step *where)
+{
+	enum exchange_step step = *where;
 	int code = x->reply.code;
 
+	if (step == EXCHANGE_STARTTLS && code != 220)
+		x->ready = x->tls == EXCHANGE_TLS_MAY && code != 421;
 	if (step == EXCHANGE_GREETING && code / 100 == 2) {
 		say_hello(x, "EHLO ");
 		return true;
@@ -174,7 +205,7 @@ static bool greeted(struct exchange *x, enum exchange_step step)
 	if (step == EXCHANGE_HELLO && code / 100 == 2) {
 		if (x->extended)
 			x->offer = smtp_offer_decode(buf_slice(&x->reply.text));
-		x->ready = true;
+		return start_tls(x, where);
 	}
 	return false;
 }
@@ -208,7 +239,11 @@ int exchange_feed(struct exchange *x, slice *in, enum exchange_step *step)
 			buf_free(&x->out);
 		x->waiting_count--;
 		memmove(x->waiting, x->waiting + 1, x->waiting_count * sizeof *x->waiting);
-		if (!greeted(x, *step)) {
+		/* What stands behind it was said in plain text by whoever, and would be
+		 * read as if it came under TLS. */
+		if (*step == EXCHANGE_STARTTLS && x->reply.code == 220 && in->len > 0)
+			return -REFUSE_SYNTAX;
+		if (!greeted(x, step)) {
 			send_queued(x);
 			return 1;
 		}

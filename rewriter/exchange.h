@@ -21,6 +21,7 @@ enum exchange_step {
 	EXCHANGE_NOTHING,
 	EXCHANGE_GREETING, /* an answer only when the hop does not want us */
 	EXCHANGE_HELLO,    /* EHLO, or HELO after it: the hop is ready, or does not want us */
+	EXCHANGE_STARTTLS, /* 220: shake hands now, then exchange_secured. Else TLS cannot be had */
 	EXCHANGE_MAIL,
 	EXCHANGE_RCPT,
 	EXCHANGE_DATA,
@@ -29,8 +30,11 @@ enum exchange_step {
 	EXCHANGE_QUIT
 };
 
+enum exchange_tls { EXCHANGE_TLS_OFF, EXCHANGE_TLS_MAY, EXCHANGE_TLS_MUST };
+
 struct exchange {
-	slice host; /* our name; borrowed */
+	slice host;            /* our name; borrowed */
+	enum exchange_tls tls; /* whether to say STARTTLS; the owner's, and kept by exchange_open */
 	struct smtp_offer offer;
 	struct buf out;  /* for the hop; the owner of the socket drops what it wrote */
 	struct buf text; /* commands that must wait, each with its CRLF */
@@ -45,12 +49,17 @@ struct exchange {
 	struct smtp_stuff body;
 	bool sending; /* the body is on its way */
 	bool extended, ready;
+	bool secured; /* under TLS */
 };
 
 void exchange_init(struct exchange *x, slice host);
 void exchange_free(struct exchange *x);
 /* A new connection: forget the old one, wait for the greeting. */
 void exchange_open(struct exchange *x);
+
+/* The handshake is done: what the hop said before is forgotten, EHLO goes out
+ * anew. */
+void exchange_secured(struct exchange *x);
 
 /* Each queues one command. address without <>; params may be empty and hold
  * only what the hop offers; size: of the message for SIZE=, 0 to leave it out. */
@@ -70,7 +79,9 @@ void exchange_fill(struct exchange *x);
 enum exchange_step exchange_waits(const struct exchange *x);
 
 /* Take bytes from the front of *in. 1: an answer to *step, in x->reply until the
- * next call (EXCHANGE_HELLO with 2xx: the hop is ready, x->offer filled). 0:
+ * next call (EXCHANGE_HELLO with 2xx: the hop is ready, x->offer filled;
+ * EXCHANGE_STARTTLS with another code than 220: x->ready says whether it goes
+ * on in plain text; the code may be that of an EHLO that did not offer it). 0:
  * needs more. <0: the hop does not speak SMTP, or says what it was not asked:
  * close the connection. An unasked 421 is an answer to EXCHANGE_NOTHING. */
 int exchange_feed(struct exchange *x, slice *in, enum exchange_step *step);

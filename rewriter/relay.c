@@ -1,6 +1,7 @@
 #include "rewriter/relay.h"
 
 #include "core/base/must.h"
+#include "core/base/refuse.h"
 
 #define UNREACHED "4.4.1 next hop does not answer"
 #define LOST "4.4.2 connection to the next hop lost"
@@ -317,6 +318,7 @@ static slice serve(struct relay *r, slice in)
 		case SESSION_RESET:
 			hop_reset(r);
 			break;
+		case SESSION_STARTTLS:
 		case SESSION_NOTHING:
 			break;
 		}
@@ -351,6 +353,17 @@ void relay_client_gone(struct relay *r)
 {
 	r->client_gone = true;
 	buf_free(&r->pending);
+	go_on(r);
+}
+
+bool relay_client_securing(const struct relay *r)
+{
+	return r->session.mode == SESSION_HANDSHAKE;
+}
+
+void relay_client_secured(struct relay *r)
+{
+	session_secured(&r->session);
 	go_on(r);
 }
 
@@ -448,6 +461,23 @@ static void hop_refused(struct relay *r, int code, slice text)
 		answer_for_hop(r, 451, UNREACHED);
 }
 
+void relay_hop_secured(struct relay *r)
+{
+	must(r->hop == RELAY_HOP_SECURING);
+	exchange_secured(&r->exchange);
+	r->hop = RELAY_HOP_CONNECTED;
+}
+
+static void answer_starttls(struct relay *r, int code, slice text)
+{
+	if (code == 220)
+		r->hop = RELAY_HOP_SECURING;
+	else if (r->exchange.ready)
+		hop_ready(r);
+	else
+		hop_refused(r, code, text);
+}
+
 static void note_failure(struct relay *r, int code, slice text)
 {
 	if (code < 400 || r->failed)
@@ -537,6 +567,9 @@ static void hop_answer(struct relay *r, enum exchange_step step, int code, slice
 		else
 			hop_refused(r, code, text);
 		break;
+	case EXCHANGE_STARTTLS:
+		answer_starttls(r, code, text);
+		break;
 	case EXCHANGE_MAIL:
 		answer_mail(r, code, text);
 		break;
@@ -579,7 +612,7 @@ int relay_hop_in(struct relay *r, slice in)
 {
 	enum exchange_step step;
 	struct buf text;
-	int rc = 0;
+	int rc = r->hop == RELAY_HOP_SECURING ? -REFUSE_SYNTAX : 0; /* plain text among TLS */
 
 	buf_init(&text, SMTP_MAX_REPLY);
 	while (r->hop == RELAY_HOP_CONNECTED || r->hop == RELAY_HOP_READY || r->hop == RELAY_HOP_LEAVING) {
@@ -590,7 +623,7 @@ int relay_hop_in(struct relay *r, slice in)
 		buf_clear(&text);
 		buf_put(&text, buf_slice(&r->exchange.reply.text));
 		if (r->exchange.reply.code == 421 && step != EXCHANGE_GREETING && step != EXCHANGE_HELLO &&
-			step != EXCHANGE_DOT)
+			step != EXCHANGE_STARTTLS && step != EXCHANGE_DOT)
 			hop_closes(r, buf_slice(&text));
 		else
 			hop_answer(r, step, r->exchange.reply.code, buf_slice(&text));
@@ -607,8 +640,9 @@ int relay_hop_in(struct relay *r, slice in)
 
 bool relay_hungry(const struct relay *r)
 {
-	return !r->client_gone && r->session.mode != SESSION_SILENT && !session_waits(&r->session) &&
-	       !session_closed(&r->session) && r->session.out.len < SMTP_MAX_REPLY;
+	return !r->client_gone && r->session.mode != SESSION_SILENT && r->session.mode != SESSION_HANDSHAKE &&
+	       !session_waits(&r->session) && !session_closed(&r->session) &&
+	       r->session.out.len < SMTP_MAX_REPLY;
 }
 
 enum relay_limit relay_hop_limit(const struct relay *r)
@@ -617,6 +651,7 @@ enum relay_limit relay_hop_limit(const struct relay *r)
 	case RELAY_HOP_NONE:
 		return RELAY_LIMIT_NONE;
 	case RELAY_HOP_WANTED:
+	case RELAY_HOP_SECURING:
 		return RELAY_LIMIT_CONNECT;
 	case RELAY_HOP_LEAVING:
 		return RELAY_LIMIT_QUIT;

@@ -76,6 +76,7 @@ enum relay_hop {
 	RELAY_HOP_NONE,
 	RELAY_HOP_WANTED,    /* connect, then relay_hop_up or relay_hop_gone */
 	RELAY_HOP_CONNECTED, /* greeting and EHLO are under way */
+	RELAY_HOP_SECURING,  /* shake hands, then relay_hop_secured or relay_hop_gone */
 	RELAY_HOP_READY,
 	RELAY_HOP_LEAVING /* QUIT was said */
 };
@@ -127,6 +128,11 @@ void relay_client_in(struct relay *r, slice in);
 /* The client closed its side or failed. A message under way to the hop goes on;
  * all else ends. */
 void relay_client_gone(struct relay *r);
+/* The client wants TLS: when session.out is written, shake hands; then
+ * relay_client_secured, or relay_client_gone. Whatever was read in plain text
+ * and not given to the relay yet must be dropped. */
+bool relay_client_securing(const struct relay *r);
+void relay_client_secured(struct relay *r);
 /* The client was silent for too long. */
 void relay_client_late(struct relay *r);
 /* The client has waited long for its answer to a message. */
@@ -134,6 +140,8 @@ void relay_overdue(struct relay *r);
 
 /* Connected. */
 void relay_hop_up(struct relay *r);
+/* The handshake for RELAY_HOP_SECURING is done. */
+void relay_hop_secured(struct relay *r);
 /* 0, or -REFUSE_...: the hop broke the protocol (and is dropped). */
 int relay_hop_in(struct relay *r, slice in);
 /* The connection failed, was closed, or was silent for too long. */

@@ -1,5 +1,6 @@
 #include "rewriter/session.h"
 
+#include "core/base/must.h"
 #include "core/base/refuse.h"
 
 /* Room for replies that the client has not read; it is not read from while
@@ -7,7 +8,12 @@
  * empty lines, or one for each recipient. */
 #define MAX_OUT (16 * SMTP_MAX_REPLY)
 
-enum action { SAY, HELLO, MAIL, RCPT, DATA, CHUNK, RESET, LEAVE };
+enum action { SAY, HELLO, MAIL, RCPT, DATA, CHUNK, RESET, STARTTLS, LEAVE };
+
+/* What a hop may offer to the client through us. */
+#define PASSED                                                                                               \
+	(SMTP_OFFER_PIPELINING | SMTP_OFFER_SIZE | SMTP_OFFER_8BITMIME | SMTP_OFFER_SMTPUTF8 |               \
+		SMTP_OFFER_ENHANCED | SMTP_OFFER_DSN)
 
 /* What a command line leads to, before anything is changed. */
 struct step {
@@ -109,7 +115,8 @@ void session_greet(struct session *s, const struct smtp_offer *offer)
 	uint64_t most = s->cfg->max_message;
 
 	s->offer = *offer;
-	s->offer.flags |= SMTP_OFFER_CHUNKING; /* ends with us: the hop is given DATA */
+	/* CHUNKING ends with us: the hop is given DATA. */
+	s->offer.flags = (offer->flags & PASSED) | SMTP_OFFER_CHUNKING;
 	if (offer->size && offer->size < most)
 		most = offer->size;
 	if (offer->size && offer->size - most < SESSION_GROWTH)
@@ -234,6 +241,28 @@ static struct step chunk_step(const struct session *s, const struct smtp_command
 	return (struct step){.action = CHUNK};
 }
 
+static struct step starttls_step(const struct session *s, const struct smtp_command *c)
+{
+	if (!s->cfg->starttls)
+		return ours(502, "5.5.1 not offered");
+	if (s->secured)
+		return ours(503, "5.5.1 TLS is active already");
+	if (c->arg.len > 0)
+		return ours(501, "5.5.4 STARTTLS takes no argument");
+	if (!s->extended)
+		return ours(503, s->cfg->lmtp ? "5.5.1 say LHLO first" : "5.5.1 say EHLO first");
+	if (s->mail != SESSION_NOT_ASKED)
+		return ours(503, "5.5.1 not within a transaction");
+	return (struct step){STARTTLS, 220, "2.0.0 ready for TLS"};
+}
+
+/* BDAT: the bytes behind it are not commands, whatever is said to it. */
+static bool without_tls(enum smtp_verb verb)
+{
+	return verb == SMTP_BDAT || verb == SMTP_EHLO || verb == SMTP_HELO || verb == SMTP_LHLO ||
+	       verb == SMTP_STARTTLS || verb == SMTP_NOOP || verb == SMTP_RSET || verb == SMTP_QUIT;
+}
+
 static struct step step_of(const struct session *s, const struct smtp_command *c, int rc, int why)
 {
 	if (why) {
@@ -243,6 +272,8 @@ static struct step step_of(const struct session *s, const struct smtp_command *c
 	}
 	if (rc == -REFUSE_LINE_TOO_LONG)
 		return ours(500, "5.5.2 line too long");
+	if (s->cfg->need_tls && !s->secured && !without_tls(c->verb))
+		return ours(530, "5.7.0 say STARTTLS first");
 	switch (c->verb) {
 	case SMTP_HELO:
 	case SMTP_EHLO:
@@ -270,13 +301,14 @@ static struct step step_of(const struct session *s, const struct smtp_command *c
 		return ours(214, "2.0.0 see RFC 5321");
 	case SMTP_BDAT:
 		return chunk_step(s, c);
+	case SMTP_STARTTLS:
+		return starttls_step(s, c);
 	case SMTP_GET:
 	case SMTP_POST:
 	case SMTP_CONNECT:
 		return (struct step){LEAVE, 421, "4.7.0 this is not HTTP"};
 	case SMTP_EXPN:
 	case SMTP_AUTH:
-	case SMTP_STARTTLS:
 	case SMTP_ETRN:
 	case SMTP_XCLIENT:
 	case SMTP_XFORWARD:
@@ -326,6 +358,7 @@ static void take_rcpt(struct session *s, const struct smtp_command *c)
 
 static void hello(struct session *s, enum smtp_verb verb)
 {
+	struct smtp_offer offer = s->offer;
 	struct buf text;
 
 	end_transaction(s);
@@ -334,8 +367,10 @@ static void hello(struct session *s, enum smtp_verb verb)
 	s->hello = true;
 	s->extended = verb != SMTP_HELO;
 	buf_init(&text, SMTP_MAX_REPLY);
+	if (s->cfg->starttls && !s->secured)
+		offer.flags |= SMTP_OFFER_STARTTLS;
 	if (s->extended)
-		smtp_offer_encode(&s->offer, s->cfg->host, &text);
+		smtp_offer_encode(&offer, s->cfg->host, &text);
 	else
 		buf_put(&text, s->cfg->host);
 	say(s, 250, buf_slice(&text));
@@ -381,6 +416,10 @@ static enum session_wish act(struct session *s, const struct smtp_command *c, co
 	case CHUNK:
 		take_chunk(s, c, step);
 		return SESSION_NOTHING;
+	case STARTTLS:
+		say(s, step->code, slice_str(step->text));
+		s->mode = SESSION_HANDSHAKE;
+		return SESSION_STARTTLS;
 	case LEAVE:
 		session_close(s, step->code, slice_str(step->text));
 		return SESSION_NOTHING;
@@ -512,12 +551,21 @@ enum session_wish session_feed(struct session *s, slice *in)
 			wish = take_data(s, in);
 			continue;
 		}
-		if (s->mode == SESSION_CLOSED)
+		if (s->mode == SESSION_CLOSED || s->mode == SESSION_HANDSHAKE)
 			*in = slice_from(*in, in->len);
 		if (s->mode != SESSION_COMMANDS || !take_command(s, in, &wish))
 			break;
 	}
 	return wish;
+}
+
+void session_secured(struct session *s)
+{
+	must(s->mode == SESSION_HANDSHAKE);
+	s->mode = SESSION_COMMANDS;
+	s->secured = true;
+	s->hello = s->extended = false;
+	end_transaction(s);
 }
 
 void session_answer(struct session *s, int code, slice text)

@@ -26,6 +26,8 @@ struct session_config {
 	slice host;         /* our name */
 	size_t max_message; /* bytes */
 	bool lmtp;          /* RFC 2033: LHLO, and an answer for each recipient */
+	bool starttls;      /* offer it */
+	bool need_tls;      /* without it nothing is done (RFC 3207 4: 530) */
 };
 
 struct recipient { /* within envelope.recipients: the address, its parameters behind it */
@@ -51,7 +53,8 @@ enum session_wish {
 	SESSION_MAIL,    /* wants an answer: envelope's sender */
 	SESSION_RCPT,    /* wants an answer: the recipient behind those taken */
 	SESSION_MESSAGE, /* wants an answer (LMTP: one for each recipient): envelope and message are whole */
-	SESSION_RESET    /* the transaction was given up; wants none */
+	SESSION_RESET,   /* the transaction was given up; wants none */
+	SESSION_STARTTLS /* when out is written: shake hands, then session_secured */
 };
 
 enum session_mode {
@@ -60,6 +63,7 @@ enum session_mode {
 	SESSION_DATA,
 	SESSION_CHUNK, /* within the bytes of a BDAT */
 	SESSION_BUSY,
+	SESSION_HANDSHAKE, /* what comes in plain text now was not said under TLS: it is dropped */
 	SESSION_CLOSED
 };
 enum session_asked { SESSION_NOT_ASKED, SESSION_ASKED, SESSION_TAKEN };
@@ -84,6 +88,7 @@ struct session {
 	bool chunked;                  /* a BDAT of this message was taken */
 	unsigned answered;             /* LMTP: recipients that have their answer to the message */
 	bool hello, extended;          /* HELO or EHLO was said; it was EHLO */
+	bool secured;                  /* under TLS */
 	bool skipping;                 /* the rest of a line that was too long */
 	bool stopping;
 	unsigned errors;
@@ -105,6 +110,9 @@ enum session_wish session_feed(struct session *s, slice *in);
 /* The answer to the oldest wish that wants one; text as in struct smtp_reply.
  * 421 also ends the session; not so within the answers to a message in LMTP. */
 void session_answer(struct session *s, int code, slice text);
+/* The handshake that SESSION_STARTTLS wished for is done. All that was said
+ * before is forgotten (RFC 3207 4.2): the client begins with EHLO. */
+void session_secured(struct session *s);
 /* As soon as no transaction is open: 421 and the end. */
 void session_stop(struct session *s);
 

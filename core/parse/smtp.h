@@ -114,7 +114,8 @@ slice smtp_queue_id(slice text);
 	O(SMTPUTF8, 8, "SMTPUTF8")             /* RFC 6531 */                                                \
 	O(ENHANCED, 16, "ENHANCEDSTATUSCODES") /* RFC 2034 */                                                \
 	O(DSN, 32, "DSN")                      /* RFC 3461 */                                                \
-	O(CHUNKING, 64, "CHUNKING")            /* RFC 3030 */
+	O(CHUNKING, 64, "CHUNKING")            /* RFC 3030 */                                                \
+	O(STARTTLS, 128, "STARTTLS")           /* RFC 3207 */
 
 enum smtp_offers {
 #define O(name, bit, word) SMTP_OFFER_##name = bit,

@@ -5,7 +5,9 @@
  * 2xx to the end of data, once, with the very bytes prepared for it - now, or at
  * an earlier attempt that is remembered; where the client hears 2xx for none
  * though some were taken, these are remembered; nothing goes to the hop for who
- * is remembered; and nothing ever said to either side holds a bare CR or LF. */
+ * is remembered; nothing ever said to either side holds a bare CR or LF; and
+ * what either side says in plain text behind STARTTLS has no effect at all: the
+ * client's is dropped, the hop is left. */
 #include "core/base/refuse.h"
 #include "rewriter/relay.h"
 
@@ -24,7 +26,7 @@
 struct hop {
 	struct buf in;   /* bytes not looked at yet */
 	struct buf body; /* of the message being received, dots taken off */
-	bool connected, data, pipelining;
+	bool connected, data, pipelining, secured;
 	bool mail;
 	unsigned rcpt; /* bits of those it has */
 };
@@ -42,7 +44,7 @@ struct fuzz {
 					   */
 	unsigned wants;
 	size_t at;
-	bool recorded, lmtp;
+	bool recorded, lmtp, tls;
 	unsigned pairs; /* how often relay_world.taken may still be called */
 };
 
@@ -237,6 +239,31 @@ static void hop_reply(struct fuzz *f, int code)
 	buf_free(&b);
 }
 
+static void hop_starttls(struct fuzz *f)
+{
+	struct relay *r = &f->relay;
+
+	switch (next(f) % 4) {
+	case 0:
+		hop_say(f, "454 4.7.0 no\r\n");
+		return;
+	case 1:
+		hop_say(f, "220 go\r\n250-hop\r\n250 DSN\r\n");
+		check(r->hop == RELAY_HOP_NONE || r->hop == RELAY_HOP_WANTED);
+		return;
+	case 2:
+		hop_say(f, "220 go\r\n");
+		hop_say(f, "2");
+		check(r->hop == RELAY_HOP_NONE || r->hop == RELAY_HOP_WANTED);
+		return;
+	default:
+		hop_say(f, "220 go\r\n");
+		check(r->hop == RELAY_HOP_SECURING);
+		f->hop.secured = true;
+		relay_hop_secured(r);
+	}
+}
+
 static void hop_command(struct fuzz *f, slice line)
 {
 	struct hop *h = &f->hop;
@@ -244,10 +271,20 @@ static void hop_command(struct fuzz *f, slice line)
 
 	if (slice_starts(line, SLICE("EHLO "))) {
 		h->pipelining = next(f) % 2;
+		if (f->tls && next(f) % 2)
+			hop_say(f, "250-hop\r\n250-8BITMIME\r\n250-STARTTLS\r\n");
 		hop_say(f, h->pipelining ? "250-hop\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 100000\r\n"
 					 : "250-hop\r\n250 8BITMIME\r\n");
 		return;
 	}
+	if (slice_eq(line, SLICE("STARTTLS"))) {
+		check(f->tls && !h->secured && h->in.len == 0 && !h->mail);
+		hop_starttls(f);
+		return;
+	}
+	/* Where TLS must be nothing is sent without it. */
+	check(f->relay.exchange.tls != EXCHANGE_TLS_MUST || h->secured ||
+		slice_starts(line, SLICE("HELO ")) || slice_eq(line, SLICE("QUIT")));
 	check(slice_starts(line, SLICE("MAIL FROM:<")) || slice_starts(line, SLICE("RCPT TO:<")) ||
 		slice_eq(line, SLICE("DATA")) || slice_eq(line, SLICE("RSET")) ||
 		slice_eq(line, SLICE("QUIT")) || slice_starts(line, SLICE("HELO ")));
@@ -275,7 +312,7 @@ static void hop_command(struct fuzz *f, slice line)
 static void hop_lost(struct fuzz *f)
 {
 	relay_hop_gone(&f->relay);
-	f->hop.connected = false;
+	f->hop.connected = f->hop.secured = false;
 	buf_clear(&f->hop.in);
 	hop_reset(&f->hop);
 }
@@ -348,10 +385,23 @@ static void pump(struct fuzz *f)
 	}
 	if (r->hop_close) {
 		r->hop_close = false;
-		f->hop.connected = false;
+		f->hop.connected = f->hop.secured = false;
 		buf_clear(&f->hop.in);
 		hop_reset(&f->hop);
 	}
+}
+
+/* The client wants TLS: first somebody says things in plain text. */
+static void client_secure(struct fuzz *f)
+{
+	struct relay *r = &f->relay;
+
+	check(f->tls && !r->session.secured);
+	relay_client_in(r, slice_sub(f->in, 0, 16));
+	relay_client_in(r, SLICE("EHLO evil\r\nMAIL FROM:<evil@b>\r\nRCPT TO:<u1@c>\r\nDA"));
+	check(r->session.out.len == 0 && r->pending.len == 0 && relay_client_securing(r));
+	relay_client_secured(r);
+	check(!r->session.hello && r->session.envelope.count == 0 && r->session.mail == SESSION_NOT_ASKED);
 }
 
 static void client_say(struct fuzz *f, slice in)
@@ -362,6 +412,8 @@ static void client_say(struct fuzz *f, slice in)
 		relay_client_in(&f->relay, piece);
 		in = slice_from(in, piece.len);
 		pump(f);
+		if (relay_client_securing(&f->relay))
+			client_secure(f);
 	}
 }
 
@@ -374,7 +426,8 @@ static void event(struct fuzz *f)
 		"EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nDATA\r\n",
 		"MAIL FROM:<a@b>\r\nRCPT TO:<u0@c>\r\nRCPT TO:<u1@c>\r\nRCPT TO:<u2@c>\r\nDATA\r\n",
 		"LHLO c\r\n", "MAIL FROM:<a@b>\r\nRCPT TO:<u7@c>\r\nRCPT TO:<u1@c>\r\nBDAT 5 LAST\r\n.\r\nhi",
-		"BDAT 3\r\n.\r\n", "BDAT 4 LAST\r\n\nx\r\n", "BDAT 7\r\nQUIT\r\n.", "BDAT 0 LAST\r\n"};
+		"BDAT 3\r\n.\r\n", "BDAT 4 LAST\r\n\nx\r\n", "BDAT 7\r\nQUIT\r\n.", "BDAT 0 LAST\r\n",
+		"STARTTLS\r\nMAIL FROM:<x@y>\r\n"};
 	struct relay *r = &f->relay;
 	unsigned op = next(f);
 	slice raw;
@@ -429,12 +482,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t size)
 {
 	struct session_config cfg = {.host = SLICE("me"), .max_message = 4096};
 	struct fuzz f = {.in = slice_of(p, size)};
+	unsigned how;
 
 	f.lmtp = cfg.lmtp = next(&f) % 4 == 3;
+	how = next(&f);
+	f.tls = cfg.starttls = how & 1;
+	cfg.need_tls = (how & 3) == 3;
 	buf_init(&f.hop.in, 1 << 20);
 	buf_init(&f.hop.body, 1 << 20);
 	buf_init(&f.copy, 1 << 20);
 	relay_init(&f.relay, &cfg, &world, &f);
+	if (f.tls)
+		f.relay.exchange.tls = how & 4 ? EXCHANGE_TLS_MUST : EXCHANGE_TLS_MAY;
 	while (f.in.len > 0)
 		event(&f);
 	/* In the end all that waits is let go, and nothing is left over. */

@@ -18,14 +18,19 @@ enum manner {
 	FULL = 8,     /* nothing can be recorded */
 	OWN = 16,     /* of several recipients each has a copy, "u@c:" before it */
 	LMTP = 32,
+	TLS = 64,       /* STARTTLS is offered to the client */
+	TLS_ONLY = 128, /* and needed */
+	HOP_MAY = 256,  /* STARTTLS is said to the hop */
+	HOP_MUST = 512,
 };
 
 /* A step's first byte: > the client says, < it must hear; + the hop must hear,
  * - it says; ^ the hop is connected; ! its connection failed; ? it must be
  * closed; * synced; x the client is gone; t it was silent for too long; s stop;
- * o it has waited for long; = what became of the recipients; . all is over; ~ the
- * relay must not want a connection. A recipient k... was taken at an earlier
- * attempt, z... must be alone. */
+ * o it has waited for long; h the
+ * client's handshake is wanted, T it is done, H the hop's is done; = what became of the recipients; . all is
+ * over; ~ the relay must not want a connection. A recipient k... was taken at an earlier attempt, z... must
+ * be alone. */
 static const struct script {
 	const char *name;
 	int manner;
@@ -479,6 +484,82 @@ static const struct script {
 			"say LHLO\r\n503 5.5.1 say LHLO first\r\n"}},
 	{"LHLO is not for SMTP", AS_IS, {HELLO, ">LHLO c\r\n", "<500 5.5.1 this is SMTP: say EHLO\r\n"}},
 
+/* STARTTLS. */
+#define GREETED(more)                                                                                        \
+	"^", "-220 hop\r\n", "+EHLO me\r\n", "-250-hop\r\n250-STARTTLS\r\n250 PIPELINING\r\n",               \
+		"<220 me ESMTP Landfall\r\n", ">EHLO c\r\n", "<250-me\r\n250-PIPELINING\r\n250" more
+#define STARTED GREETED("-CHUNKING\r\n250 STARTTLS\r\n"), ">STARTTLS\r\n", "<220 2.0.0 ready for TLS\r\n", "h"
+	{"STARTTLS", TLS,
+		{STARTED, "T", ">MAIL FROM:<a@b>\r\nSTARTTLS\r\nEHLO c\r\nSTARTTLS\r\nMAIL FROM:<a@b>\r\n",
+			"<503 5.5.1 say EHLO first\r\n503 5.5.1 TLS is active "
+			"already\r\n250-me\r\n250-PIPELINING\r\n250 CHUNKING\r\n503 5.5.1 TLS is active "
+			"already\r\n",
+			"+MAIL FROM:<a@b>\r\n"}},
+	{"what is pipelined behind STARTTLS is dropped", TLS,
+		{GREETED("-CHUNKING\r\n250 STARTTLS\r\n"),
+			">STARTTLS\r\nEHLO evil\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<u@c>\r\nDATA\r\nRS",
+			"<220 2.0.0 ready for TLS\r\n", "h", ">NOOP\r\nEHLO evil\r\nMAIL FROM", "<", "h", "T",
+			">ET\r\nRCPT TO:<u@c>\r\n",
+			"<500 5.5.2 command not known\r\n503 5.5.1 say MAIL first\r\n", "+"}},
+	{"STARTTLS without EHLO, with an argument, and in a transaction", TLS,
+		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-250 hop\r\n",
+			">STARTTLS\r\nHELO c\r\nSTARTTLS\r\nEHLO c\r\nSTARTTLS now\r\nMAIL "
+			"FROM:<a@b>\r\nSTARTTLS\r\n",
+			"<220 me ESMTP Landfall\r\n503 5.5.1 say EHLO first\r\n250 me\r\n503 5.5.1 say EHLO "
+			"first\r\n250-me\r\n250-CHUNKING\r\n250 STARTTLS\r\n501 5.5.4 STARTTLS takes no "
+			"argument\r\n",
+			"+MAIL FROM:<a@b>\r\n", "-250 a\r\n",
+			"<250 a\r\n503 5.5.1 not within a transaction\r\n"}},
+	{"nothing without TLS", TLS | TLS_ONLY,
+		{GREETED("-CHUNKING\r\n250 STARTTLS\r\n"),
+			">MAIL FROM:<a@b>\r\nBDAT 6 LAST\r\nNOOP\r\nVRFY x\r\nRSET\r\nNOOP\r\nSTARTTLS\r\n",
+			"<530 5.7.0 say STARTTLS first\r\n503 5.5.1 say MAIL first\r\n530 5.7.0 say STARTTLS "
+			"first\r\n250 2.0.0 Ok\r\n250 2.0.0 Ok\r\n220 2.0.0 ready for TLS\r\n",
+			"h", "T", ">EHLO c\r\nMAIL FROM:<a@b>\r\n",
+			"<250-me\r\n250-PIPELINING\r\n250 CHUNKING\r\n", "+MAIL FROM:<a@b>\r\n"}},
+	{"stop within the handshake", TLS,
+		{STARTED, "s", "<", "T", "<421 4.3.2 going down, try again later\r\n", "+QUIT\r\n"}},
+	{"client gone within the handshake", TLS, {STARTED, "x", "+QUIT\r\n", "-221 b\r\n", "?", "."}},
+#define HOP_STARTTLS                                                                                         \
+	"^", "-220 hop\r\n", "+EHLO me\r\n", "-250-hop\r\n250-STARTTLS\r\n250 PIPELINING\r\n", "+STARTTLS\r\n"
+	{"STARTTLS to the hop", HOP_MUST,
+		{HOP_STARTTLS, "<", "-220 go\r\n", "+", "H", "+EHLO me\r\n", "<",
+			"-250-hop\r\n250-STARTTLS\r\n250 DSN\r\n", "<220 me ESMTP Landfall\r\n",
+			">EHLO c\r\n", "<250-me\r\n250-DSN\r\n250 CHUNKING\r\n", ">MAIL FROM:<a@b>\r\n",
+			"+MAIL FROM:<a@b>\r\n"}},
+	{"the hop's bytes behind its 220 are not believed", HOP_MAY,
+		{HOP_STARTTLS, "-220 go\r\n250-hop\r\n250 DSN\r\n", "?",
+			"<421 4.3.2 next hop does not answer, try again later\r\n"}},
+	{"a part of a line behind its 220 neither", HOP_MAY,
+		{HOP_STARTTLS, "-220 go\r\n2", "?",
+			"<421 4.3.2 next hop does not answer, try again later\r\n"}},
+	{"STARTTLS refused, not needed", HOP_MAY,
+		{HOP_STARTTLS, "-454 4.7.0 not now\r\n", "<220 me ESMTP Landfall\r\n", ">EHLO c\r\n",
+			"<250-me\r\n250-PIPELINING\r\n250 CHUNKING\r\n", ">MAIL FROM:<a@b>\r\n",
+			"+MAIL FROM:<a@b>\r\n"}},
+	{"STARTTLS refused, needed", HOP_MUST,
+		{HOP_STARTTLS, "-454 4.7.0 not now\r\n", "?",
+			"<421 4.3.2 next hop does not answer, try again later\r\n"}},
+	{"STARTTLS ends with 421", HOP_MAY, {HOP_STARTTLS, "-421 4.7.0 bye\r\n", "?", "<421 4.7.0 bye\r\n"}},
+	{"STARTTLS not offered, needed", HOP_MUST,
+		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-250-hop\r\n250 DSN\r\n", "?",
+			"<421 4.3.2 next hop does not answer, try again later\r\n"}},
+	{"STARTTLS needed, hop knows only HELO", HOP_MUST,
+		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-500 what\r\n", "+HELO me\r\n", "-250 hop\r\n", "?",
+			"<421 4.3.2 next hop does not answer, try again later\r\n"}},
+	{"STARTTLS not offered, not needed", HOP_MAY,
+		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-250-hop\r\n250 DSN\r\n",
+			"<220 me ESMTP Landfall\r\n"}},
+	{"the hop's handshake fails", HOP_MAY,
+		{HOP_STARTTLS, "-220 go\r\n", "!", "?",
+			"<421 4.3.2 next hop does not answer, try again later\r\n"}},
+	{"a new connection is secured too", HOP_MUST,
+		{HOP_STARTTLS, "-220 go\r\n", "H", "+EHLO me\r\n", "-250 hop\r\n",
+			">EHLO c\r\nMAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "!", "?",
+			"<220 me ESMTP Landfall\r\n250-me\r\n250 CHUNKING\r\n451 " LOST_TEXT,
+			">MAIL FROM:<a@b>\r\n", HOP_STARTTLS, "-220 go\r\n", "H", "+EHLO me\r\n",
+			"-250 hop\r\n", "+MAIL FROM:<a@b>\r\n"}},
+
 	/* BDAT. */
 	{"one chunk", AS_IS,
 		{OPENED, ">BDAT 4 LAST\r\nhi\r\n", "+DATA\r\n", "-354 go\r\n", "+hi\r\n.\r\n", "-250 ok\r\n",
@@ -657,7 +738,11 @@ static void feed(struct relay *r, bool client, slice in, size_t cut, bool bytewi
 /* False: cut lies behind the end of every input. */
 static bool run(const struct script *s, size_t cut, bool bytewise)
 {
-	struct session_config cfg = {.host = SLICE("me"), .max_message = 1 << 20, .lmtp = s->manner & LMTP};
+	struct session_config cfg = {.host = SLICE("me"),
+		.max_message = 1 << 20,
+		.lmtp = s->manner & LMTP,
+		.starttls = s->manner & TLS,
+		.need_tls = s->manner & TLS_ONLY};
 	struct relay r;
 	unsigned count = 0;
 	bool within = false;
@@ -665,6 +750,9 @@ static bool run(const struct script *s, size_t cut, bool bytewise)
 
 	manner = s->manner;
 	relay_init(&r, &cfg, &world, &count);
+	r.exchange.tls = s->manner & HOP_MUST  ? EXCHANGE_TLS_MUST
+			 : s->manner & HOP_MAY ? EXCHANGE_TLS_MAY
+					       : EXCHANGE_TLS_OFF;
 	for (unsigned i = 0; s->steps[i]; i++) {
 		const char *step = s->steps[i];
 		slice in = slice_str(step + 1);
@@ -696,6 +784,17 @@ static bool run(const struct script *s, size_t cut, bool bytewise)
 		case '?':
 			test_numbers_equal(name, r.hop_close, true);
 			r.hop_close = false;
+			break;
+		case 'h':
+			test_numbers_equal(name, relay_client_securing(&r) && !relay_hungry(&r), true);
+			break;
+		case 'T':
+			test_numbers_equal(name, relay_client_securing(&r), true);
+			relay_client_secured(&r);
+			break;
+		case 'H':
+			test_numbers_equal(name, r.hop, RELAY_HOP_SECURING);
+			relay_hop_secured(&r);
 			break;
 		case '*':
 			relay_synced(&r);

@@ -313,9 +313,9 @@ static void offers(void **state)
 			SLICE("mx\nPIPELINING\nSIZE "
 			      "10240000\nVRFY\nSTARTTLS\nENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKI"
 			      "NG"),
-			127, 10240000,
+			255, 10240000,
 			SLICE("h\nPIPELINING\nSIZE "
-			      "10240000\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN\nCHUNKING")},
+			      "10240000\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nDSN\nCHUNKING\nSTARTTLS")},
 		{"lower case", SLICE("mx\nsize 0\npipelining "), 3, 0, SLICE("h\nPIPELINING\nSIZE")},
 		{"none", SLICE("mx.example"), 0, 0, SLICE("h")},
 		{"a name is not an offer", SLICE("DSN"), 0, 0, SLICE("h")},
