@@ -30,7 +30,7 @@ enum delimiter { DELIMITER_NONE, DELIMITER_NEXT, DELIMITER_CLOSE };
 
 #ifdef __x86_64__
 /* As below, 32 bytes at a step; *i is then where the rest begins. */
-__attribute__((target("avx2"))) static bool dashes_32(slice in, size_t *i)
+CPU_TARGET_AVX2 static bool dashes_32(slice in, size_t *i)
 {
 	const __m256i lf = _mm256_set1_epi8('\n'), dash = _mm256_set1_epi8('-');
 
@@ -53,15 +53,21 @@ __attribute__((target("avx2"))) static bool dashes_32(slice in, size_t *i)
 }
 #endif
 
-size_t mime_dashes(slice in, size_t from)
+size_t mime_dashes_by(enum cpu_path path, slice in, size_t from)
 {
 	size_t i = from < in.len ? from : in.len;
 
 #ifdef __x86_64__
-	if (__builtin_cpu_supports("avx2") && dashes_32(in, &i))
+	if (path >= CPU_AVX2 && dashes_32(in, &i))
 		return i;
 #endif
+	(void)path;
 	return slice_find(in, SLICE("\n--"), i);
+}
+
+size_t mime_dashes(slice in, size_t from)
+{
+	return mime_dashes_by(cpu_best(), in, from);
 }
 
 bool mime_is(const struct mime_part *p, slice type, slice subtype)

@@ -11,6 +11,7 @@
 #define LF_PARSE_MIME_H
 
 #include "core/base/arena.h"
+#include "core/base/cpu.h"
 #include "core/base/slice.h"
 
 #define MIME_MAX_DEPTH 64
@@ -66,5 +67,7 @@ slice mime_number(struct arena *a, const struct mime_tree *t, size_t index);
 
 /* Offset of the next "\n--" at or after from, or SLICE_NPOS. */
 size_t mime_dashes(slice in, size_t from);
+/* The same in one of the ways that the processor has. */
+size_t mime_dashes_by(enum cpu_path path, slice in, size_t from);
 
 #endif

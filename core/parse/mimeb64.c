@@ -10,10 +10,10 @@
 #endif
 
 #define MARK_EVERY 64
-/* Lines at least this long, and a multiple of four, go through the vector unit. */
+/* Lines at least this long, and a multiple of four, are taken whole. */
 #define WIDE 32
 /* What the vector code writes, or reads, past the end of a line. */
-#define SLACK 32
+#define SLACK 64
 
 static const char digits[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -42,16 +42,15 @@ static const uint8_t *values(void)
 }
 
 #ifdef __x86_64__
-/* The vector code: 32 digits and 24 bytes at a step. The last step of a line
+/* With AVX2 it goes by 32 digits and 24 bytes at a step; the last step of a line
  * overlaps the one before. */
-#define AVX2 __attribute__((target("avx2")))
-#define INLINE static inline __attribute__((target("avx2"), always_inline))
+#define INLINE static inline __attribute__((always_inline))
 
 /* The digits' bits, packed; *bad gets bits where a byte is no digit. A digit's
  * value is the byte plus an offset that its high half names ('/' apart); bytes
  * that are no digits are those for which the bits of both halves meet. 32 bytes
  * are written, 24 of them mean something. */
-INLINE void decode_32(const uint8_t *in, uint8_t *out, __m256i *bad)
+CPU_TARGET_AVX2 INLINE void decode_32(const uint8_t *in, uint8_t *out, __m256i *bad)
 {
 	const __m256i bad_low = _mm256_broadcastsi128_si256(_mm_setr_epi8(0x15, 0x11, 0x11, 0x11, 0x11, 0x11,
 		0x11, 0x11, 0x11, 0x11, 0x13, 0x1a, 0x1b, 0x1b, 0x1b, 0x1a));
@@ -76,7 +75,7 @@ INLINE void decode_32(const uint8_t *in, uint8_t *out, __m256i *bad)
 }
 
 /* 24 bytes (28 are read) to 32 digits. */
-INLINE void encode_24(const uint8_t *in, uint8_t *out)
+CPU_TARGET_AVX2 INLINE void encode_24(const uint8_t *in, uint8_t *out)
 {
 	const __m256i spread =
 		_mm256_broadcastsi128_si256(_mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10));
@@ -99,9 +98,7 @@ INLINE void encode_24(const uint8_t *in, uint8_t *out)
 	_mm256_storeu_si256((__m256i *)out, _mm256_add_epi8(v, _mm256_shuffle_epi8(offset, kind)));
 }
 
-/* Decode lines of exactly `width` digits and the given line end as long as they
- * are that; how many. */
-AVX2 static size_t decode_lines(slice in, size_t width, slice line_end, uint8_t *out)
+CPU_TARGET_AVX2 static size_t decode_avx2(slice in, size_t width, slice line_end, uint8_t *out)
 {
 	size_t step = width + line_end.len, lines = 0;
 
@@ -122,7 +119,7 @@ AVX2 static size_t decode_lines(slice in, size_t width, slice line_end, uint8_t 
 }
 
 /* line_end is CRLF or LF. Encode whole lines while more than SLACK bytes follow them; how many. */
-AVX2 static size_t encode_lines(slice in, size_t width, slice line_end, uint8_t *out)
+CPU_TARGET_AVX2 static size_t encode_avx2(slice in, size_t width, slice line_end, uint8_t *out)
 {
 	size_t each = width / 4 * 3, lines = 0;
 
@@ -139,35 +136,137 @@ AVX2 static size_t encode_lines(slice in, size_t width, slice line_end, uint8_t 
 	return lines;
 }
 
-static bool wide(void)
+/* With AVX-512 it goes by 64 digits and 48 bytes at a step, and the rest of a line
+ * apart. */
+CPU_TARGET_AVX512 INLINE __m512i decode_64(__m512i v, __mmask64 which, __mmask64 *bad)
 {
-	return __builtin_cpu_supports("avx2");
-}
-#else
-static size_t decode_lines(slice in, size_t width, slice line_end, uint8_t *out)
-{
-	(void)in, (void)width, (void)line_end, (void)out;
-	return 0;
+	const __m512i pack = _mm512_set_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 60, 61, 62, 56,
+		57, 58, 52, 53, 54, 48, 49, 50, 44, 45, 46, 40, 41, 42, 36, 37, 38, 32, 33, 34, 28, 29, 30,
+		24, 25, 26, 20, 21, 22, 16, 17, 18, 12, 13, 14, 8, 9, 10, 4, 5, 6, 0, 1, 2);
+	const uint8_t *value = values();
+	__m512i x = _mm512_permutex2var_epi8(_mm512_loadu_si512(value), v, _mm512_loadu_si512(value + 64));
+
+	/* NO_DIGIT is the high bit, which the table does not look at in v. */
+	*bad |= _mm512_mask_test_epi8_mask(which, _mm512_or_si512(x, v), _mm512_set1_epi8((char)NO_DIGIT));
+	x = _mm512_maddubs_epi16(x, _mm512_set1_epi32(0x01400140));
+	x = _mm512_madd_epi16(x, _mm512_set1_epi32(0x00011000));
+	return _mm512_permutexvar_epi8(pack, x);
 }
 
-static size_t encode_lines(slice in, size_t width, slice line_end, uint8_t *out)
+CPU_TARGET_AVX512 static size_t decode_avx512(slice in, size_t width, slice line_end, uint8_t *out)
 {
-	return decode_lines(in, width, line_end, out);
+	size_t step = width + line_end.len, lines = 0, rest = width % 64;
+	__mmask64 which = ((uint64_t)1 << rest) - 1;
+
+	for (const uint8_t *p = in.p; in.len - lines * step >= step; p += step, lines++) {
+		__mmask64 bad = 0;
+		size_t i = 0;
+
+		if (p[step - 1] != '\n' || (line_end.len == 2 && p[width] != '\r'))
+			break;
+		for (; i + 64 <= width; i += 64)
+			_mm512_storeu_si512(
+				out + i / 4 * 3, decode_64(_mm512_loadu_si512(p + i), ~(__mmask64)0, &bad));
+		if (rest)
+			_mm512_storeu_si512(out + i / 4 * 3,
+				decode_64(_mm512_maskz_loadu_epi8(which, p + i), which, &bad));
+		if (bad)
+			break;
+		out += width / 4 * 3;
+	}
+	return lines;
 }
 
-static bool wide(void)
+/* 48 bytes (64 are read) to 64 digits. */
+CPU_TARGET_AVX512 INLINE __m512i encode_48(const uint8_t *in)
 {
-	return false;
+	/* b1 b0 b2 b1 of each three */
+	const __m512i spread = _mm512_set_epi8(46, 47, 45, 46, 43, 44, 42, 43, 40, 41, 39, 40, 37, 38, 36, 37,
+		34, 35, 33, 34, 31, 32, 30, 31, 28, 29, 27, 28, 25, 26, 24, 25, 22, 23, 21, 22, 19, 20, 18,
+		19, 16, 17, 15, 16, 13, 14, 12, 13, 10, 11, 9, 10, 7, 8, 6, 7, 4, 5, 3, 4, 1, 2, 0, 1);
+	__m512i v = _mm512_permutexvar_epi8(spread, _mm512_loadu_si512(in));
+
+	v = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(0x3036242a1016040a), v);
+	return _mm512_permutexvar_epi8(v, _mm512_loadu_si512(digits));
+}
+
+CPU_TARGET_AVX512 static size_t encode_avx512(slice in, size_t width, slice line_end, uint8_t *out)
+{
+	size_t each = width / 4 * 3, lines = 0;
+
+	for (const uint8_t *p = in.p; in.len - lines * each >= each + SLACK; p += each, lines++) {
+		size_t i = 0;
+
+		for (; i + 64 <= width; i += 64)
+			_mm512_storeu_si512(out + i, encode_48(p + i / 4 * 3));
+		if (i < width)
+			_mm512_storeu_si512(out + i, encode_48(p + i / 4 * 3));
+		out += width;
+		if (line_end.len == 2)
+			*out++ = '\r';
+		*out++ = '\n';
+	}
+	return lines;
 }
 #endif
 
-int mimeb64_decode(struct arena *a, slice enc, struct mimeb64_text *out)
+/* Decode lines of exactly `width` digits and the given line end as long as they
+ * are that; how many. out has SLACK bytes more. */
+static size_t decode_portable(slice in, size_t width, slice line_end, uint8_t *out)
+{
+	const uint8_t *v = values();
+	size_t step = width + line_end.len, lines = 0;
+
+	for (const uint8_t *p = in.p; in.len - lines * step >= step; p += step, lines++) {
+		uint32_t bad = 0;
+
+		if (p[step - 1] != '\n' || (line_end.len == 2 && p[width] != '\r'))
+			break;
+		for (size_t i = 0; i < width; i += 4, out += 3) {
+			uint32_t a = v[p[i]], b = v[p[i + 1]], c = v[p[i + 2]], d = v[p[i + 3]];
+
+			bad |= a | b | c | d;
+			out[0] = (uint8_t)(a << 2 | b >> 4);
+			out[1] = (uint8_t)(b << 4 | c >> 2);
+			out[2] = (uint8_t)(c << 6 | d);
+		}
+		if (bad & NO_DIGIT)
+			break;
+	}
+	return lines;
+}
+
+static size_t decode_lines(enum cpu_path path, slice in, size_t width, slice line_end, uint8_t *out)
+{
+#ifdef __x86_64__
+	if (path == CPU_AVX512)
+		return decode_avx512(in, width, line_end, out);
+	if (path == CPU_AVX2)
+		return decode_avx2(in, width, line_end, out);
+#endif
+	(void)path;
+	return decode_portable(in, width, line_end, out);
+}
+
+static size_t encode_lines(enum cpu_path path, slice in, size_t width, slice line_end, uint8_t *out)
+{
+#ifdef __x86_64__
+	if (path == CPU_AVX512)
+		return encode_avx512(in, width, line_end, out);
+	if (path == CPU_AVX2)
+		return encode_avx2(in, width, line_end, out);
+#endif
+	(void)path, (void)in, (void)width, (void)line_end, (void)out;
+	return 0;
+}
+
+int mimeb64_decode_by(enum cpu_path path, struct arena *a, slice enc, struct mimeb64_text *out)
 {
 	const uint8_t *v = values(), *p = enc.p;
 	size_t n = enc.len, i = 0, marks = 1, next = MARK_EVERY, width = 0, columns = 0, end = 0;
 	uint8_t *to = arena_alloc(a, n / 4 * 3 + 8 + SLACK), *q = to;
-	size_t line = wide() ? 1 : 0; /* width of the lines that the vector code may take; 1: not known */
-	struct mimeb64_mark *m = arena_alloc(a, (n / MARK_EVERY + 2) * sizeof *m);
+	size_t line = 1; /* digits of the lines that are taken whole; 1: not known */
+	struct mimeb64_mark *m = arena_alloc(a, (n / MARK_EVERY + n / WIDE + 2) * sizeof *m);
 	slice line_end = hdr_line_end(enc, 0);
 	uint32_t bits = 0;
 	unsigned held = 0; /* digits in bits */
@@ -175,24 +274,23 @@ int mimeb64_decode(struct arena *a, slice enc, struct mimeb64_text *out)
 	must(n < UINT32_MAX);
 	while (i < n && ascii_space(p[i]))
 		i++;
-	m[0] = (struct mimeb64_mark){(uint32_t)i, 0};
+	m[0] = (struct mimeb64_mark){(uint32_t)i, 0, 0};
 	while (i < n) {
 		uint8_t c;
 
 		/* Lines like the one before, from the first digit to the line end. */
 		if (line >= WIDE && columns == 0 && held == 0) {
-			size_t lines = decode_lines(slice_from(enc, i), line, line_end, q);
+			size_t lines = decode_lines(path, slice_from(enc, i), line, line_end, q);
 
-			for (size_t k = 1; k <= lines; k++) {
-				i += line + line_end.len;
-				q += line / 4 * 3;
-				if (i >= next && i < n) {
-					m[marks++] = (struct mimeb64_mark){(uint32_t)i, (uint32_t)(q - to)};
-					next = i + MARK_EVERY;
-				}
-			}
 			if (lines) {
+				if (m[marks - 1].enc != i)
+					m[marks++] =
+						(struct mimeb64_mark){(uint32_t)i, (uint32_t)(q - to), 0};
+				m[marks - 1].lines = (uint32_t)lines;
+				i += lines * (line + line_end.len);
+				q += lines * (line / 4 * 3);
 				end = i - line_end.len;
+				next = i + MARK_EVERY;
 				continue;
 			}
 		}
@@ -239,7 +337,7 @@ int mimeb64_decode(struct arena *a, slice enc, struct mimeb64_text *out)
 			line = columns % 4 == 0 ? columns : 0;
 		columns = 0;
 		if (held == 0 && i >= next && i < n) {
-			m[marks++] = (struct mimeb64_mark){(uint32_t)i, (uint32_t)(q - to)};
+			m[marks++] = (struct mimeb64_mark){(uint32_t)i, (uint32_t)(q - to), 0};
 			next = i + MARK_EVERY;
 		}
 	}
@@ -272,14 +370,21 @@ int mimeb64_decode(struct arena *a, slice enc, struct mimeb64_text *out)
 		.marks = m,
 		.mark_count = marks,
 		.end = end,
+		.line = line,
 		.width = width,
 		.line_end = line_end};
 	return 0;
 }
 
+int mimeb64_decode(struct arena *a, slice enc, struct mimeb64_text *out)
+{
+	return mimeb64_decode_by(cpu_best(), a, enc, out);
+}
+
 struct mimeb64_mark mimeb64_place(const struct mimeb64_text *t, size_t d)
 {
 	size_t lo = 0, hi = t->mark_count;
+	struct mimeb64_mark m;
 
 	while (hi - lo > 1) {
 		size_t mid = (lo + hi) / 2;
@@ -289,7 +394,18 @@ struct mimeb64_mark mimeb64_place(const struct mimeb64_text *t, size_t d)
 		else
 			hi = mid;
 	}
-	return t->marks[lo];
+	m = t->marks[lo];
+	if (m.lines) {
+		size_t step = t->line + t->line_end.len, line = (d - m.dec) / (t->line / 4 * 3);
+
+		line = line < m.lines ? line : m.lines;
+		if (m.enc + line * step >= t->end)
+			line--;
+		m.enc += (uint32_t)(line * step);
+		m.dec += (uint32_t)(line * (t->line / 4 * 3));
+		m.lines -= (uint32_t)line;
+	}
+	return m;
 }
 
 size_t mimeb64_offset(const struct mimeb64_text *t, size_t d)
@@ -310,14 +426,14 @@ size_t mimeb64_size(size_t n, size_t width, slice line_end)
 	return all + lines * line_end.len;
 }
 
-void mimeb64_encode(slice bytes, size_t width, slice line_end, uint8_t *to)
+void mimeb64_encode_by(enum cpu_path path, slice bytes, size_t width, slice line_end, uint8_t *to)
 {
 	const uint8_t *p = bytes.p;
 	size_t per_line = width / 4, group = 0, n = bytes.len;
 
 	must(width >= 4 && width % 4 == 0);
-	if (width >= WIDE && wide()) {
-		size_t lines = encode_lines(bytes, width, line_end, to);
+	if (width >= WIDE && path != CPU_PORTABLE) {
+		size_t lines = encode_lines(path, bytes, width, line_end, to);
 
 		to += lines * (width + line_end.len);
 		p += lines * (width / 4 * 3);
@@ -341,4 +457,9 @@ void mimeb64_encode(slice bytes, size_t width, slice line_end, uint8_t *to)
 		p += n > 2 ? 3 : n;
 		n -= n > 2 ? 3 : n;
 	}
+}
+
+void mimeb64_encode(slice bytes, size_t width, slice line_end, uint8_t *to)
+{
+	mimeb64_encode_by(cpu_best(), bytes, width, line_end, to);
 }

@@ -1,14 +1,17 @@
 #include "core/parse/qp.h"
 
+#include "core/base/bytes.h"
 #include "core/base/must.h"
 
 #include <string.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
+#ifdef __x86_64__
+#include <immintrin.h>
 #endif
 
-/* Encoded bytes between two marks, about. */
-#define MARK_EVERY 128
+/* Bytes that are taken at a step, and have one word in qp_text. */
+#define BLOCK 64
+/* What the vector code may write past the end of the decoded text. */
+#define SLACK 64
 
 static const int8_t digit[256] = {
 #define D(c, v) [c] = (v) + 1
@@ -41,91 +44,249 @@ static inline size_t sequence(const uint8_t *p, size_t i, size_t n, int *byte)
 	return 1;
 }
 
-void qp_decode(struct arena *a, slice enc, struct qp_text *out)
-{
-	const uint8_t *p = enc.p;
-	size_t n = enc.len, i = 0, next = 0, marks = 0;
-	uint8_t *to = arena_alloc(a, n + 16), *q = to;
-	struct qp_mark *m = arena_alloc(a, (n / MARK_EVERY + 2) * sizeof *m);
+struct decode {
+	const uint8_t *p;
+	size_t n;
+	size_t i;   /* all before is decoded */
+	uint8_t *q; /* where the next decoded byte goes */
+	uint64_t *starts;
+};
 
-	must(n < UINT32_MAX);
-	while (i < n) {
+/* The bits [0, n), n up to 64. */
+static inline uint64_t low_bits(size_t n)
+{
+	return n < BLOCK ? ((uint64_t)1 << n) - 1 : ~(uint64_t)0;
+}
+
+/* Decode what begins in the block at `at`. equals: where in it '=' stands. wide:
+ * 32 bytes more than the block may be read. */
+static inline __attribute__((always_inline)) void block(
+	struct decode *d, size_t at, uint64_t equals, uint64_t *starts, bool wide)
+{
+	const uint8_t *p = d->p;
+	size_t end = d->n - at < BLOCK ? d->n : at + BLOCK, i = d->i;
+	uint8_t *q = d->q;
+	uint64_t begin;
+
+	*starts = 0;
+	if (i >= end)
+		return;
+	begin = low_bits(end - at) & ~low_bits(i - at);
+	for (equals &= begin;;) {
+		size_t stop = equals ? at + (size_t)__builtin_ctzll(equals) : end, run = stop - i;
 		int byte;
 
-		if (i >= next) {
-			m[marks++] = (struct qp_mark){(uint32_t)i, (uint32_t)(q - to)};
-			next = i + MARK_EVERY;
+		if (wide) {
+			memcpy(q, p + i, 32);
+			if (run > 32)
+				memcpy(q + 32, p + i + 32, 32);
+		} else if (run) {
+			memcpy(q, p + i, run);
 		}
-#ifdef __SSE2__
-		if (n - i >= 16) {
-			__m128i v = _mm_loadu_si128((const __m128i *)(p + i));
-			unsigned hit = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('=')));
-			unsigned skip = hit ? (unsigned)__builtin_ctz(hit) : 16;
-
-			_mm_storeu_si128((__m128i *)q, v);
-			i += skip;
-			q += skip;
-			if (!hit)
-				continue;
-		} else
-#endif
-			if (p[i] != '=') {
-			*q++ = p[i++];
-			continue;
-		}
-		i += sequence(p, i, n, &byte);
+		q += run;
+		i = stop;
+		if (stop == end)
+			break;
+		i += sequence(p, i, d->n, &byte);
 		if (byte >= 0)
 			*q++ = (uint8_t)byte;
+		/* Of the sequence's bytes only the first may begin a decoded one. */
+		begin &= ~(low_bits(i - at) & ~low_bits(stop - at + (byte >= 0)));
+		equals &= begin & ~low_bits(i - at);
+		if (i >= end)
+			break;
 	}
-	if (marks == 0)
-		m[marks++] = (struct qp_mark){0, 0};
+	*starts = begin;
+	d->i = i;
+	d->q = q;
+}
+
+/* Where the eight bytes of v are '=', a bit for each. */
+static inline uint64_t equals_8(uint64_t v)
+{
+	const uint64_t low = 0x7f7f7f7f7f7f7f7fu;
+
+	v ^= 0x3d3d3d3d3d3d3d3du;
+	v = ~(((v & low) + low) | v | low); /* the high bit of each byte that was zero */
+	return (v >> 7) * 0x0102040810204080u >> 56;
+}
+
+static size_t blocks_portable(struct decode *d, size_t at, uint64_t *starts, uint32_t *before, uint8_t *to)
+{
+	for (; d->n - at >= BLOCK; at += BLOCK) {
+		uint64_t equals = 0;
+
+		for (unsigned k = 0; k < BLOCK; k += 8)
+			equals |= equals_8(get_le64(d->p + at + k)) << k;
+		before[at / BLOCK] = (uint32_t)(d->q - to);
+		block(d, at, equals, &starts[at / BLOCK], false);
+	}
+	return at;
+}
+
+#ifdef __x86_64__
+CPU_TARGET_AVX2 static size_t blocks_avx2(
+	struct decode *d, size_t at, uint64_t *starts, uint32_t *before, uint8_t *to)
+{
+	const __m256i equal = _mm256_set1_epi8('=');
+
+	for (; d->n - at >= BLOCK + 32; at += BLOCK) {
+		__m256i a = _mm256_loadu_si256((const __m256i *)(d->p + at));
+		__m256i b = _mm256_loadu_si256((const __m256i *)(d->p + at + 32));
+		uint64_t equals = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, equal));
+
+		equals |= (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b, equal)) << 32;
+		before[at / BLOCK] = (uint32_t)(d->q - to);
+		block(d, at, equals, &starts[at / BLOCK], true);
+	}
+	return at;
+}
+
+/* Values of the bytes of v as digits; *bad: where they are none. */
+CPU_TARGET_AVX512 static inline __attribute__((always_inline)) __m512i digits_64(__m512i v, uint64_t *bad)
+{
+	/* By the low seven bits: 0x30.. '0', 0x41.. 'A', 0x61.. 'a'. */
+	static const uint8_t value[128] __attribute__((aligned(64))) = {[0 ... 0x2f] = 0x80,
+		0,
+		1,
+		2,
+		3,
+		4,
+		5,
+		6,
+		7,
+		8,
+		9,
+		[0x3a ... 0x40] = 0x80,
+		10,
+		11,
+		12,
+		13,
+		14,
+		15,
+		[0x47 ... 0x60] = 0x80,
+		10,
+		11,
+		12,
+		13,
+		14,
+		15,
+		[0x67 ... 0x7f] = 0x80};
+	__m512i x = _mm512_permutex2var_epi8(_mm512_load_si512(value), v, _mm512_load_si512(value + 64));
+
+	*bad = _mm512_movepi8_mask(_mm512_or_si512(x, v));
+	return x;
+}
+
+/* Every sequence of the block at once: its byte goes where its '=' stands, and
+ * what is not the first byte of anything is pressed out. A block with an '=' that
+ * is neither =XX nor a bare soft break is left to block(). */
+CPU_TARGET_AVX512 static size_t blocks_avx512(
+	struct decode *d, size_t at, uint64_t *starts, uint32_t *before, uint8_t *to)
+{
+	const uint8_t *p = d->p;
+	uint8_t *q = d->q;
+	uint64_t gone = low_bits(d->i - at); /* of the block's bytes: end of a sequence that began before */
+
+	for (; d->n - at >= BLOCK + 2; at += BLOCK) {
+		__m512i v0 = _mm512_loadu_si512(p + at), v1 = _mm512_loadu_si512(p + at + 1);
+		__m512i v2 = _mm512_loadu_si512(p + at + 2), x1, x2;
+		uint64_t bad1, bad2, equals = _mm512_cmpeq_epi8_mask(v0, _mm512_set1_epi8('='));
+		uint64_t lf = equals & _mm512_cmpeq_epi8_mask(v1, _mm512_set1_epi8('\n'));
+		uint64_t crlf = equals & _mm512_cmpeq_epi8_mask(v1, _mm512_set1_epi8('\r')) &
+				_mm512_cmpeq_epi8_mask(v2, _mm512_set1_epi8('\n'));
+		uint64_t hex, three, keep;
+
+		x1 = digits_64(v1, &bad1);
+		x2 = digits_64(v2, &bad2);
+		hex = equals & ~(bad1 | bad2);
+		three = hex | crlf;
+		before[at / BLOCK] = (uint32_t)(q - to);
+		if (__builtin_expect((equals & ~(three | lf)) != 0 || d->i >= at + BLOCK, 0)) {
+			size_t i = at + (size_t)__builtin_popcountll(gone);
+
+			/* Blanks behind '=' may have led further. */
+			d->i = d->i > i ? d->i : i;
+			d->q = q;
+			block(d, at, equals, &starts[at / BLOCK], false);
+			q = d->q;
+			gone = d->i > at + BLOCK ? low_bits(d->i - at - BLOCK) : 0;
+			continue;
+		}
+		keep = ~(gone | three << 1 | three << 2 | crlf | lf | lf << 1);
+		gone = three >> 62 | three >> 63 | lf >> 63;
+		/* shifted within pairs of bytes; what comes over from the neighbour is masked off */
+		x1 = _mm512_and_si512(_mm512_slli_epi16(x1, 4), _mm512_set1_epi8((char)0xf0));
+		v0 = _mm512_mask_mov_epi8(v0, hex, _mm512_or_si512(x1, x2));
+		_mm512_storeu_si512(q, _mm512_maskz_compress_epi8(keep, v0));
+		starts[at / BLOCK] = keep;
+		q += __builtin_popcountll(keep);
+	}
+	d->q = q;
+	d->i = d->i >= at + BLOCK ? d->i : at + (size_t)__builtin_popcountll(gone);
+	return at;
+}
+#endif
+
+/* The way for a path, from the block at `at` on; where it stops. */
+static size_t blocks(
+	enum cpu_path path, struct decode *d, size_t at, uint64_t *starts, uint32_t *before, uint8_t *to)
+{
+#ifdef __x86_64__
+	if (path == CPU_AVX512)
+		return blocks_avx512(d, at, starts, before, to);
+	if (path == CPU_AVX2)
+		return blocks_avx2(d, at, starts, before, to);
+#endif
+	(void)path;
+	return blocks_portable(d, at, starts, before, to);
+}
+
+void qp_decode_by(enum cpu_path path, struct arena *a, slice enc, struct qp_text *out)
+{
+	size_t n = enc.len, count = n / BLOCK + 1;
+	uint8_t *to = arena_alloc(a, n + SLACK);
+	uint64_t *starts = arena_alloc(a, count * sizeof *starts);
+	uint32_t *before = arena_alloc(a, count * sizeof *before);
+	struct decode d = {.p = enc.p, .n = n, .q = to};
+	uint64_t equals = 0;
+	size_t at = 0;
+
+	must(n < UINT32_MAX);
+	at = blocks(path, &d, at, starts, before, to);
+	at = blocks_portable(&d, at, starts, before, to);
+	/* the last bytes, and none if there are none */
+	before[at / BLOCK] = (uint32_t)(d.q - to);
+	for (size_t i = at; i < n; i++)
+		equals |= (uint64_t)(enc.p[i] == '=') << (i - at);
+	block(&d, at, equals, &starts[at / BLOCK], false);
 	*out = (struct qp_text){
-		.enc = enc, .dec = slice_of(to, (size_t)(q - to)), .marks = m, .mark_count = marks};
+		.enc = enc, .dec = slice_of(to, (size_t)(d.q - to)), .starts = starts, .before = before};
 }
 
-/* The last mark at or before decoded offset d. */
-static struct qp_mark mark_of(const struct qp_text *t, size_t d)
+void qp_decode(struct arena *a, slice enc, struct qp_text *out)
 {
-	size_t lo = 0, hi = t->mark_count;
-
-	while (hi - lo > 1) {
-		size_t mid = (lo + hi) / 2;
-
-		if (t->marks[mid].dec <= d)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return t->marks[lo];
-}
-
-/* Walk to decoded offset d; *i is where its byte begins (soft breaks before it
- * passed over only if past). */
-static size_t walk_to(const struct qp_text *t, size_t d, bool past)
-{
-	struct qp_mark m = mark_of(t, d);
-	const uint8_t *p = t->enc.p;
-	size_t i = m.enc, k = m.dec, n = t->enc.len;
-	int byte;
-
-	while (i < n) {
-		size_t step = 1;
-
-		byte = 0;
-		if (p[i] == '=')
-			step = sequence(p, i, n, &byte);
-		if (k == d && (byte >= 0 || !past))
-			return i;
-		if (byte >= 0)
-			k++;
-		i += step;
-	}
-	return n;
+	qp_decode_by(cpu_best(), a, enc, out);
 }
 
 size_t qp_place(const struct qp_text *t, size_t d)
 {
-	return walk_to(t, d, true);
+	size_t at = 0, step = t->enc.len / BLOCK + 1;
+	uint64_t starts;
+
+	if (d >= t->dec.len)
+		return t->enc.len;
+	/* The last block before which no more than d begin. */
+	while (step > 1) {
+		size_t half = step / 2;
+
+		at += t->before[at + half] <= d ? half : 0;
+		step -= half;
+	}
+	starts = t->starts[at];
+	for (size_t n = d - t->before[at]; n > 0; n--)
+		starts &= starts - 1;
+	return at * BLOCK + (size_t)__builtin_ctzll(starts);
 }
 
 size_t qp_place_after(const struct qp_text *t, size_t d)
@@ -135,7 +296,7 @@ size_t qp_place_after(const struct qp_text *t, size_t d)
 
 	if (d == 0)
 		return 0;
-	i = walk_to(t, d - 1, true);
+	i = qp_place(t, d - 1);
 	if (i == t->enc.len)
 		return i;
 	return i + (t->enc.p[i] == '=' ? sequence(t->enc.p, i, t->enc.len, &byte) : 1);

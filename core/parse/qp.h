@@ -10,24 +10,24 @@
 
 #include "core/base/arena.h"
 #include "core/base/buf.h"
+#include "core/base/cpu.h"
 #include "core/base/slice.h"
 
 #define QP_MAX_LINE 76 /* without the line end */
 
-/* A place where both texts are in step. */
-struct qp_mark {
-	uint32_t enc, dec;
-};
-
 struct qp_text {
 	slice enc; /* borrows */
 	slice dec; /* in the arena */
-	struct qp_mark *marks;
-	size_t mark_count;
+	/* For each 64 bytes of enc: where in them decoded bytes begin (bit 0: at the
+	 * first), and how many begin before them. */
+	uint64_t *starts;
+	uint32_t *before;
 };
 
 /* enc: shorter than 4 GB. */
 void qp_decode(struct arena *a, slice enc, struct qp_text *out);
+/* The same in one of the ways that the processor has. */
+void qp_decode_by(enum cpu_path path, struct arena *a, slice enc, struct qp_text *out);
 
 /* Where decoded byte d begins in the encoded text, soft breaks before it passed
  * over; the length of enc for d at the end. */

@@ -13,7 +13,7 @@ C_LIBRARY = r"mem(cpy|move|set|cmp|chr|rchr|mem|pcpy)|str(len|nlen|cmp|ncmp|chr|
     r"(exp|exp2|expm1|log|log2|log10|log1p|pow|sqrt|cbrt|floor|ceil|fabs|fmin|fmax|lgamma|lgamma_r|tgamma|erf|erfc|" \
     r"round|trunc|fmod|ldexp|frexp|modf|hypot|rint|lround|llround|isnan|isinf|__isnan|__isinf|__finite|signgam)f?|" \
     r"__(mem(cpy|move|set)|v?snprintf|explicit_bzero)_chk|__stack_chk_fail|__errno_location|_GLOBAL_OFFSET_TABLE_|" \
-    r"__ctype_\w+_loc|__cpu_model|__cpu_indicator_init|setjmp|_setjmp|longjmp|__longjmp_chk|__sigsetjmp"
+    r"__ctype_\w+_loc|__cpu_model|__cpu_features2|__cpu_indicator_init|setjmp|_setjmp|longjmp|__longjmp_chk|__sigsetjmp"
 INSTRUMENTS = r"__asan_\w+|__ubsan_\w+|__tsan_\w+|__gcov_\w+|__sanitizer_\w+|__gcc_\w+|__popcount[sdt]i2|__llvm_\w+|__sancov_\w+"
 HOME = {
     "core/base": r"malloc|calloc|realloc|stderr|f?printf|dprintf|write|__fprintf_chk|__dprintf_chk|fflush|raise",
