@@ -109,10 +109,14 @@ static void prepare(void *arg, const struct envelope *e, unsigned i, slice messa
 	copier_prepare(c->front->cfg.copier, e, i, message, size, copy);
 }
 
-/* Did the client hang up? It is not read from while its message is under way. */
+/* Did the client hang up? It is not read from while its message is under way.
+ * One that said QUIT behind its message waits for the answer, even with its own
+ * half of the connection closed: so does Exim. */
 static bool client_left(const struct client *c)
 {
-	return !c->stream || stream_hung_up(c->stream);
+	if (!c->stream)
+		return true;
+	return stream_hung_up(c->stream) && !slice_iends(buf_slice(&c->relay.pending), SLICE("QUIT\r\n"));
 }
 
 static bool taken(void *arg, struct relay_copy *copy, slice text)
