@@ -4,6 +4,7 @@
 
 A test is a function of tests.py; it gets a folder of its own and free ports.
 What it leaves running is ended, and a sanitizer's complaint in any log fails it.
+One that cannot run here raises unittest.SkipTest with the reason.
 """
 import argparse
 import glob
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
+import unittest
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -70,10 +72,13 @@ def run(name, options):
     dir = tempfile.mkdtemp(prefix="landfall-e2e-")
     os.chmod(dir, 0o755)
     bench = Bench(options.bin, dir, options.nightly)
-    began, wrong = time.monotonic(), []
+    began, wrong, skipped = time.monotonic(), [], False
     print("-- %s: %s" % (name, (test.__doc__ or "").split("\n")[0]), flush=True)
     try:
         test(bench)
+    except unittest.SkipTest as e:
+        skipped = True
+        print("  skipped: %s" % e)
     except AssertionError as e:
         wrong.append(str(e) or traceback.format_exc())
     except Exception:  # noqa: BLE001 - a test may die of anything
@@ -83,12 +88,13 @@ def run(name, options):
     if wrong:
         print("\n".join("  " + w for w in wrong))
         print(tail_of_logs(dir))
-    print("%s %s (%.1f s)" % ("FAIL" if wrong else "ok  ", name, time.monotonic() - began), flush=True)
+    word = "fail" if wrong else "skip" if skipped else "pass"
+    print("%s %s (%.1f s)" % ({"pass": "ok  "}.get(word, word.upper()), name, time.monotonic() - began), flush=True)
     if options.keep:
         print("  kept: " + dir)
     else:
         shutil.rmtree(dir, ignore_errors=True)
-    return not wrong
+    return word
 
 
 def main():
@@ -105,7 +111,7 @@ def main():
     os.environ.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
     results = []
     for name in options.test or names:
-        results.append(("pass" if run(name, options) else "fail", "e2e-" + name))
+        results.append((run(name, options), "e2e-" + name))
     if options.results:
         with open(options.results, "w") as f:
             f.writelines("%s %s\n" % r for r in results)

@@ -14,7 +14,8 @@ import time
 import chain as chains
 import check
 from chain import Chain, Ports, Up, free_ports, until
-from smtp import *  # noqa: F401,F403 - its tests are among ours
+from mtas import *  # noqa: F401,F403 - their tests are among ours
+from smtp import *  # noqa: F401,F403
 
 
 def open_chain(bench, **how):
