@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -170,18 +171,30 @@ int stream_write(struct stream *s, struct buf *out)
 
 		if (n == -EINTR)
 			continue;
+		if (n == -EAGAIN)
+			break;
 		if (n < 0)
-			return n == -EAGAIN ? 0 : (int)n;
+			return (int)n;
 		buf_drop(out, (size_t)n);
 	}
-	return 0;
+	return stream_unsent(s) ? s->layer->flush(s->layer_arg, s->fd) : 0;
+}
+
+bool stream_unsent(const struct stream *s)
+{
+	return s->layer && s->layer->unsent && s->layer->unsent(s->layer_arg);
 }
 
 bool stream_hung_up(const struct stream *s)
 {
+	struct pollfd p = {.fd = s->fd, .events = POLLRDHUP};
 	uint8_t byte;
-	ssize_t n = recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n;
 
+	/* A layer's peer says its end in bytes, which stand before the socket's. */
+	if (s->layer)
+		return poll(&p, 1, 0) > 0;
+	n = recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
@@ -189,10 +202,10 @@ void stream_want(struct stream *s, int events)
 {
 	if (s->connecting)
 		return;
-	loop_change(s->watch, events);
+	loop_change(s->watch, events | (stream_unsent(s) ? STREAM_WRITE : 0));
 	if (!s->pending)
 		return;
-	if ((events & STREAM_READ) && s->layer->pending(s->layer_arg))
+	if ((events & STREAM_READ) && s->layer->pending && s->layer->pending(s->layer_arg))
 		loop_timer_set(s->pending, 0);
 	else
 		loop_timer_stop(s->pending);

@@ -30,8 +30,12 @@ struct stream_layer {
 	 * -EAGAIN: not now. */
 	ssize_t (*read)(void *arg, int fd, void *p, size_t n);
 	ssize_t (*write)(void *arg, int fd, const void *p, size_t n);
-	/* Has it bytes for read that the socket no longer shows? */
+	/* Has it bytes for read that the socket no longer shows? NULL: never. */
 	bool (*pending)(void *arg);
+	/* Has it bytes of write that the socket did not take? And write what there
+	 * is of them: 0, or -errno. Both NULL: never. */
+	bool (*unsent)(void *arg);
+	int (*flush)(void *arg, int fd);
 	/* The stream is being closed; ends arg, not fd. */
 	void (*close)(void *arg, int fd);
 };
@@ -50,8 +54,12 @@ int stream_error(const struct stream *s);
 void stream_put_layer(struct stream *s, const struct stream_layer *layer, void *arg);
 /* Bytes read into p; 0: none now; -EPIPE: the peer closed; other -errno. */
 ssize_t stream_read(struct stream *s, void *p, size_t room);
-/* Write what stands in out and drop what was taken. 0, or -errno. */
+/* Write what stands in out, which may be nothing, and drop what was taken; and what a
+ * layer still has. 0, or -errno. */
 int stream_write(struct stream *s, struct buf *out);
+/* Has a layer bytes that the socket did not take? stream_want then waits for it
+ * to be writable by itself, and STREAM_WRITE is to be answered by stream_write. */
+bool stream_unsent(const struct stream *s);
 /* Did the peer hang up? For a stream that is not read from now. */
 bool stream_hung_up(const struct stream *s);
 

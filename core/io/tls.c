@@ -575,6 +575,11 @@ int tls_cut(struct tls *t)
 	return fail(t, tls_up(t) ? "cut off: the peer left without saying so" : "cut off in the handshake");
 }
 
+int tls_over(const struct tls *t)
+{
+	return t->failed ? -EPROTO : t->ended ? -ESHUTDOWN : 0;
+}
+
 struct buf *tls_out(struct tls *t)
 {
 	return &t->out;

@@ -83,6 +83,8 @@ ssize_t tls_write(struct tls *t, slice plain);
 void tls_end(struct tls *t);
 /* The peer's bytes have ended: 0 if it had said so, else -EPROTO. */
 int tls_cut(struct tls *t);
+/* 0: it goes on. -ESHUTDOWN: tls_read has seen the peer's end. -EPROTO: it failed. */
+int tls_over(const struct tls *t);
 /* Bytes for the peer; the owner of the socket drops what it wrote, also after
  * a failure: the alert that tells the peer of it. */
 struct buf *tls_out(struct tls *t);

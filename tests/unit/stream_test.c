@@ -63,7 +63,8 @@ static void flip_close(void *arg, int fd)
 	((struct flip *)arg)->closed++;
 }
 
-static const struct stream_layer flip = {flip_read, flip_write, flip_pending, flip_close};
+static const struct stream_layer flip = {
+	.read = flip_read, .write = flip_write, .pending = flip_pending, .close = flip_close};
 
 static void happened(void *arg, int what)
 {
