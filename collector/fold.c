@@ -505,6 +505,17 @@ static void put_queue_id(struct fold *f, const struct event *e, size_t *queued)
 	++*queued;
 }
 
+/* What the sender calls the recipient. Written again it is the same. */
+static void put_recipient_id(struct fold *f, const struct partition *p, const struct event *e, size_t *queued)
+{
+	struct rkey key = rkey_recipients(p->number, e->campaign, e->lane);
+	char sequence[16];
+
+	snprintf(sequence, sizeof sequence, "%" PRIu32, e->sequence);
+	rds_putv(f->r, SLICE("HSET"), rkey_slice(&key), slice_str(sequence), e->name);
+	++*queued;
+}
+
 enum pass { TOUCH, APPLY };
 
 /* Both passes see the same events in the same order. */
@@ -516,7 +527,7 @@ static void walk_frame(struct fold *f, struct partition *p, const struct frame *
 	int n;
 
 	while ((n = event_decode(rest, frame->base_ms, &e)) > 0) {
-		bool mine = at_home(f, p, &e) && state_takes(&e);
+		bool home = at_home(f, p, &e), mine = home && state_takes(&e);
 
 		rest = slice_from(rest, (size_t)n);
 		if (pass == APPLY) {
@@ -525,6 +536,10 @@ static void walk_frame(struct fold *f, struct partition *p, const struct frame *
 			continue;
 		}
 		b->events++;
+		if (home && e.kind == EVENT_RECIPIENT) {
+			put_recipient_id(f, p, &e, queued);
+			continue;
+		}
 		if (!mine) {
 			b->events_refused++;
 			continue;

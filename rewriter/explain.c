@@ -5,13 +5,6 @@
 
 #define CLIPPED 102000 /* larger HTML is cut by Gmail */
 
-static const char *privacy_word(enum privacy p)
-{
-	static const char *const words[] = {"off", "anonymous", "pseudonymous", "identified", "full"};
-
-	return words[p];
-}
-
 /* Offset in the message of a byte of a part's decoded text. */
 static size_t offset_of(const struct part_plan *part, size_t d)
 {
@@ -64,8 +57,7 @@ static void part_edits(struct json_out *j, const struct copy *c, const struct pa
 
 			json_str(j, "url", t->to);
 			json_int(j, "link", t->number);
-			json_str(j, "token",
-				slice_from(c->urls[s->target], c->plan->policy.track_url.len + 3));
+			json_str(j, "token", slice_from(e->bytes, c->plan->policy.track_url.len + 3));
 		} else if (s && s->kind == SITE_PIXEL) {
 			slice token =
 				slice_from(e->bytes, slice_find(e->bytes, c->plan->policy.track_url, 0) +
@@ -179,6 +171,8 @@ int message_explain(
 	json_str(&j, "campaign", plan_campaign(p));
 	json_str(&j, "tenant", plan_tenant(p));
 	json_str(&j, "mode", slice_str(privacy_word(plan_privacy(p))));
+	json_bool(&j, "opens", p->control.opens);
+	json_bool(&j, "clicks", p->control.clicks);
 	json_array(&j, "edits");
 	if (!broken) {
 		header_edits(&j, &c);

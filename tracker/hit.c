@@ -129,6 +129,7 @@ static void note(struct hit *h, const struct web_req *r, const struct token *t, 
 		.lane = t->lane,
 		.sequence = t->mode == PRIVACY_ANONYMOUS ? EVENT_NO_SEQUENCE : t->sequence,
 		.link = t->link,
+		.place = t->place,
 		.class = judge_hit(h->judge, &evidence)};
 	struct ip client;
 

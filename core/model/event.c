@@ -16,8 +16,12 @@
  *	  BOUNCED      bounce (1) | reply, varint | status, varint
  *	  OPEN, UNSUBSCRIBE    class (1) | country (2)
  *	  CLICK        class (1) | country (2) | link, varint
+ *	  RECIPIENT    name
+ * A hit elsewhere than in PLACE_MAIN has a kind of its own on the wire.
  */
 #define HEAD_MAX (VARINT_MAX + 8 + 4 + 5)
+#define WIRE_TOP 10 /* OPEN in PLACE_TOP */
+#define WIRE_AMP 11 /* CLICK in PLACE_AMP */
 #define BODY_MAX (HEAD_MAX + 2 + 2 * EVENT_MAX_TEXT)
 
 _Static_assert(1 + 2 + BODY_MAX <= EVENT_MAX, "the longest event fits");
@@ -72,6 +76,8 @@ static size_t put_rest(const struct event *e, uint8_t *p)
 		n = put_varint(p, slice_sub(e->tenant, 0, EVENT_MAX_TEXT).len);
 		n += put_text(p + n, e->tenant);
 		return n + put_text(p + n, e->name);
+	case EVENT_RECIPIENT:
+		return put_text(p, e->name);
 	case EVENT_SENT:
 		put_le64(p, e->recipient);
 		p[8] = e->provider;
@@ -94,6 +100,21 @@ static size_t put_rest(const struct event *e, uint8_t *p)
 	return 0;
 }
 
+static uint8_t wire_kind(const struct event *e)
+{
+	if (e->place == PLACE_MAIN)
+		return (uint8_t)e->kind;
+	must(e->place == (e->kind == EVENT_OPEN ? PLACE_TOP : PLACE_AMP) &&
+		(e->kind == EVENT_OPEN || e->kind == EVENT_CLICK));
+	return e->kind == EVENT_OPEN ? WIRE_TOP : WIRE_AMP;
+}
+
+static void set_kind(struct event *e, uint8_t wire)
+{
+	e->kind = wire == WIRE_TOP ? EVENT_OPEN : wire == WIRE_AMP ? EVENT_CLICK : (enum event_kind)wire;
+	e->place = wire == WIRE_TOP ? PLACE_TOP : wire == WIRE_AMP ? PLACE_AMP : PLACE_MAIN;
+}
+
 void event_encode(const struct event *e, uint64_t base_ms, struct buf *out)
 {
 	uint64_t delta = e->ms - base_ms; /* modulo 2^64, as is the way back */
@@ -106,7 +127,7 @@ void event_encode(const struct event *e, uint64_t base_ms, struct buf *out)
 	n += 12;
 	n += put_varint(body + n, e->sequence);
 	n += put_rest(e, body + n);
-	head[0] = (uint8_t)e->kind;
+	head[0] = wire_kind(e);
 	h = 1 + put_varint(head + 1, n);
 	if (!buf_room(out, h + n))
 		return;
@@ -191,6 +212,9 @@ static void read_rest(struct reader *r, struct event *e)
 		e->tenant = bytes(r, varint(r, EVENT_MAX_TEXT));
 		e->name = text(r);
 		return;
+	case EVENT_RECIPIENT:
+		e->name = text(r);
+		return;
 	case EVENT_SENT:
 		e->recipient = le(r, 8);
 		e->provider = (uint8_t)le(r, 1);
@@ -237,7 +261,8 @@ int event_decode(slice in, uint64_t base_ms, struct event *e)
 		return -REFUSE_RANGE;
 	if (in.len - n < length)
 		return -REFUSE_CUT;
-	*e = (struct event){.kind = (enum event_kind)in.p[0]};
+	*e = (struct event){0};
+	set_kind(e, in.p[0]);
 	r.s = slice_sub(in, n, n + length);
 	zigzag = varint(&r, UINT64_MAX);
 	e->ms = base_ms + (zigzag >> 1 ^ (0 - (zigzag & 1)));
@@ -286,6 +311,24 @@ const char *bounce_word(enum bounce b)
 	static const char *const words[] = {"none", "hard", "soft", "block"};
 
 	return (unsigned)b <= BOUNCE_BLOCK ? words[b] : "unknown";
+}
+
+static const char *const modes[] = {"off", "anonymous", "pseudonymous", "identified", "full"};
+
+const char *privacy_word(enum privacy p)
+{
+	return (unsigned)p <= PRIVACY_FULL ? modes[p] : "unknown";
+}
+
+bool privacy_decode(slice word, enum privacy *p)
+{
+	for (unsigned i = 0; i <= PRIVACY_FULL; i++) {
+		if (!slice_ieq(word, slice_str(modes[i])))
+			continue;
+		*p = (enum privacy)i;
+		return true;
+	}
+	return false;
 }
 
 uint32_t status_decode(slice s)

@@ -18,7 +18,8 @@
 	X(BOUNCED, 5, "bounced", "delivery failed for good")                                                 \
 	X(OPEN, 6, "open", "the pixel was fetched")                                                          \
 	X(CLICK, 7, "click", "a link was followed")                                                          \
-	X(UNSUBSCRIBE, 8, "unsubscribe", "the recipient asked to get no more")
+	X(UNSUBSCRIBE, 8, "unsubscribe", "the recipient asked to get no more")                               \
+	X(RECIPIENT, 9, "recipient", "the sender's own id of the recipient, beside SENT")
 
 enum event_kind {
 #define X(name, n, word, what) EVENT_##name = n,
@@ -41,6 +42,13 @@ enum hit_class {
 #define X(name, n, word, reads, arrived, what) CLASS_##name = n,
 	CLASS_LIST(X)
 #undef X
+};
+
+/* Where in a message a hit came from, if not from where they mostly do. */
+enum place {
+	PLACE_MAIN,
+	PLACE_TOP, /* OPEN: the pixel at the top of the HTML, not the one at its end */
+	PLACE_AMP  /* CLICK: a link of the AMP part */
 };
 
 /* Privacy modes, least to most; a lower level may only restrict. */
@@ -76,10 +84,12 @@ struct event {
 
 	/* OPEN, CLICK, UNSUBSCRIBE */
 	enum hit_class class;
+	enum place place;
 	uint16_t link;	 /* CLICK */
 	char country[2]; /* ISO 3166-1 alpha-2, or two NULs */
 
-	/* CAMPAIGN; borrowed by event_decode from the frame */
+	/* CAMPAIGN; RECIPIENT has the sender's id as name. Borrowed by event_decode
+	 * from the frame. */
 	slice tenant;
 	slice name;
 };
@@ -97,6 +107,9 @@ int event_decode(slice in, uint64_t base_ms, struct event *e);
 
 const char *event_word(enum event_kind k);
 const char *class_word(enum hit_class c);
+const char *privacy_word(enum privacy p);
+/* False: no such word (any case). */
+bool privacy_decode(slice word, enum privacy *p);
 const char *bounce_word(enum bounce b);
 
 /* "5.1.1" both ways. status_decode: 0 for anything that is not three numbers

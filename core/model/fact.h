@@ -54,6 +54,8 @@ enum fact {
 	C(open_machine, SUM, "opens by scanners and automation, repeats included")                           \
 	C(click_human, SUM, "clicks by people, repeats included")                                            \
 	C(click_machine, SUM, "clicks by machines, repeats included")                                        \
+	C(open_top, SUM, "opens of the pixel at the top, of any class; they are among the other opens")      \
+	C(click_amp, SUM, "clicks in AMP parts, of any class; they are among the other clicks")              \
 	C(unsubscribe, SUM, "unsubscribe requests, repeats included")                                        \
 	C(first_ms, LEAST, "time of the first event, Unix milliseconds")                                     \
 	C(last_ms, MOST, "time of the last event, Unix milliseconds")

@@ -88,6 +88,11 @@ struct rkey rkey_fact(unsigned partition, uint64_t campaign, uint32_t lane, enum
 	return make("lf:{p%u}:f:%016" PRIx64 ":%08" PRIx32 ":%s", partition, campaign, lane, fact_word(f));
 }
 
+struct rkey rkey_recipients(unsigned partition, uint64_t campaign, uint32_t lane)
+{
+	return make("lf:{p%u}:r:%016" PRIx64 ":%08" PRIx32, partition, campaign, lane);
+}
+
 struct rkey rkey_queue(slice queue_id)
 {
 	static const char prefix[] = "lf:q:";

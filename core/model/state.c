@@ -269,6 +269,7 @@ static unsigned effects(const struct event *e, struct effect out[MAX_EFFECTS])
 		return 0;
 	switch (e->kind) {
 	case EVENT_CAMPAIGN:
+	case EVENT_RECIPIENT:
 		break;
 	case EVENT_SENT:
 		out[n++] = (struct effect){.fact = FACT_sent};
@@ -309,6 +310,7 @@ static enum counter counter_of(const struct event *e)
 {
 	switch (e->kind) {
 	case EVENT_CAMPAIGN:
+	case EVENT_RECIPIENT:
 		break;
 	case EVENT_SENT:
 		return COUNTER_sent;
@@ -472,6 +474,9 @@ void state_apply(struct state *s, const struct event *e)
 	apply_times(c, e->ms);
 	apply_lane(s, c, e->lane);
 	change(s, e->campaign, STATE_COUNTER, counter, 0);
+	if (e->place != PLACE_MAIN)
+		change(s, e->campaign, STATE_COUNTER,
+			e->place == PLACE_TOP ? COUNTER_open_top : COUNTER_click_amp, 0);
 	change(s, e->campaign, STATE_HOUR, e->ms / HOUR_MS, counter);
 	if (e->country[0])
 		change(s, e->campaign, STATE_PLACE,

@@ -3,6 +3,7 @@
 #include "core/base/bytes.h"
 #include "core/base/must.h"
 #include "core/base/refuse.h"
+#include "core/model/event.h"
 #include "core/model/siv.h"
 #include "core/parse/b64.h"
 
@@ -18,6 +19,7 @@
 #define RETURN_TAG 6
 #define RETURN_PLAIN 16
 #define RETURN_BYTES (1 + RETURN_TAG + RETURN_PLAIN)
+#define OTHER_PLACE 4  /* beside the kind's number */
 #define DAY_ZERO 18262 /* 2020-01-01 in days since 1970-01-01 */
 #define DAY_MS 86400000
 
@@ -143,11 +145,21 @@ static size_t put_varint(uint8_t *p, uint32_t v)
 	return n;
 }
 
+/* Only an open has a top, only a click an AMP part. */
+static bool place_fits(enum token_kind kind, uint8_t place)
+{
+	return place == PLACE_MAIN || (kind == TOKEN_OPEN && place == PLACE_TOP) ||
+	       (kind == TOKEN_CLICK && place == PLACE_AMP);
+}
+
 /* High four bits: the kind's number, so that it is known beside the letter in
- * the associated data; low four: privacy mode. */
+ * the associated data, and 4 more for the other place that it may have; low
+ * four: privacy mode. */
 static uint8_t kind_and_mode(const struct token *t)
 {
-	return (uint8_t)(kind_number(t->kind) << 4 | (t->mode & 15));
+	unsigned place = t->place == PLACE_MAIN ? 0 : OTHER_PLACE;
+
+	return (uint8_t)((kind_number(t->kind) | place) << 4 | (t->mode & 15));
 }
 
 int token_seal(struct sealer *s, slice host, const struct token *t, struct buf *out)
@@ -156,7 +168,7 @@ int token_seal(struct sealer *s, slice host, const struct token *t, struct buf *
 	const struct siv_bound *bound;
 	size_t n = 0;
 
-	must(t->kind != TOKEN_RETURN);
+	must(t->kind != TOKEN_RETURN && place_fits(t->kind, t->place));
 	if (!s->newest)
 		return -REFUSE_UNKNOWN_KEY;
 	bound = bound_to(s->newest, t->kind, host);
@@ -191,6 +203,8 @@ static int read_plain(slice plain, enum token_kind kind, struct token *out)
 	if (plain.len < at)
 		return -REFUSE_FORGED;
 	t.mode = plain.p[0] & 15;
+	if (plain.p[0] >> 4 & OTHER_PLACE)
+		t.place = kind == TOKEN_OPEN ? PLACE_TOP : kind == TOKEN_CLICK ? PLACE_AMP : PLACE_MAIN;
 	if (plain.p[0] != kind_and_mode(&t))
 		return -REFUSE_FORGED;
 	t.campaign = get_le64(plain.p + 1);

@@ -38,6 +38,7 @@ struct token {
 	uint32_t sequence;
 	uint16_t day;  /* of sealing: days since 2020-01-01 */
 	uint8_t mode;  /* privacy mode, 0..15; see enum privacy in model/event.h */
+	uint8_t place; /* enum place of model/event.h */
 	uint16_t link; /* clicks: number of the link within the message, from 0 */
 	slice url;     /* clicks: destination; borrows the caller's room after an open */
 };

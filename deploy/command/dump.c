@@ -65,6 +65,9 @@ static void print_event(const struct event *e)
 		print_bytes("tenant", e->tenant);
 		print_bytes("name", e->name);
 		break;
+	case EVENT_RECIPIENT:
+		print_bytes("id", e->name);
+		break;
 	case EVENT_SENT:
 		printf(" recipient=%016" PRIx64 " provider=%s", e->recipient, provider_word(e->provider));
 		if (e->queue_id.len)
@@ -83,7 +86,10 @@ static void print_event(const struct event *e)
 		/* fall through */
 	case EVENT_OPEN:
 	case EVENT_UNSUBSCRIBE:
-		printf(" class=%s", class_word(e->class));
+		printf(" class=%s%s", class_word(e->class),
+			e->place == PLACE_TOP   ? " place=top"
+			: e->place == PLACE_AMP ? " place=amp"
+						: "");
 		if (e->country[0])
 			printf(" country=%.2s", e->country);
 		break;

@@ -73,6 +73,8 @@ static void print_token(const struct token *t, enum token_kind kind)
 	buf_init(&day, 64);
 	date_encode(date_days(2020, 1, 1) + t->day, &day);
 	printf("day       %.*s\nmode      %u\n", SLICE_FMT(buf_slice(&day)), t->mode);
+	if (t->place != PLACE_MAIN)
+		printf("place     %s\n", t->place == PLACE_TOP ? "top" : "amp");
 	buf_free(&day);
 	if (kind == TOKEN_CLICK) {
 		printf("link      %u\n", t->link);

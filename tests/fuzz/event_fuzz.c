@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while ((n = event_decode(rest, base, &e)) > 0) {
 		if ((size_t)n > rest.len || n > EVENT_MAX)
 			abort();
-		if (e.kind <= EVENT_UNSUBSCRIBE) {
+		if (e.kind <= EVENT_RECIPIENT) {
 			buf_clear(&out);
 			event_encode(&e, base, &out);
 			if (!slice_eq(buf_slice(&out), slice_sub(rest, 0, (size_t)n)))

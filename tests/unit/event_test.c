@@ -38,6 +38,9 @@ static const struct event rows[] = {
 		.country = {'D', 'E'}},
 	{.kind = EVENT_CLICK, .ms = BASE, .campaign = 7, .class = CLASS_SELF, .link = 65535},
 	{.kind = EVENT_UNSUBSCRIBE, .ms = BASE, .campaign = 8, .class = CLASS_HUMAN, .country = {'F', 'R'}},
+	{.kind = EVENT_RECIPIENT, .ms = BASE, .campaign = 9, .sequence = 4, .name = SLICE("cust-4711")},
+	{.kind = EVENT_OPEN, .ms = BASE, .campaign = 10, .place = PLACE_TOP, .class = CLASS_HUMAN},
+	{.kind = EVENT_CLICK, .ms = BASE, .campaign = 11, .place = PLACE_AMP, .link = 3},
 };
 #define ROWS (sizeof rows / sizeof *rows)
 
@@ -57,6 +60,7 @@ static void same(const struct event *got, const struct event *want)
 	test_numbers_equal(row, got->bounce, want->bounce);
 	test_numbers_equal(row, got->class, want->class);
 	test_numbers_equal(row, got->link, want->link);
+	test_numbers_equal(row, got->place, want->place);
 	test_slices_equal(row, slice_of(got->country, 2), slice_of(want->country, 2));
 	test_slices_equal(row, got->queue_id, want->queue_id);
 	test_slices_equal(row, got->tenant, want->tenant);

@@ -139,7 +139,7 @@ static void make_event(struct event *e)
 	static const char countries[][2] = {{0, 0}, {'D', 'E'}, {'F', 'R'}};
 	static char queue_ids[EVENTS][32];
 
-	*e = (struct event){.kind = (enum event_kind)(1 + draw(8)),
+	*e = (struct event){.kind = (enum event_kind)(1 + draw(9)),
 		.ms = BASE + draw(3) * 3600000 + draw(100000),
 		.campaign = campaigns[draw(5)],
 		.lane = (uint32_t)(0xa0 + draw(2)),
@@ -149,10 +149,12 @@ static void make_event(struct event *e)
 		.class = (enum hit_class)draw(7),
 		.link = (uint16_t)draw(5)};
 	memcpy(e->country, countries[draw(3)], 2);
+	if (draw(3) == 0 && (e->kind == EVENT_OPEN || e->kind == EVENT_CLICK))
+		e->place = e->kind == EVENT_OPEN ? PLACE_TOP : PLACE_AMP;
 	if (e->kind == EVENT_OPEN || e->kind == EVENT_CLICK || e->kind == EVENT_UNSUBSCRIBE)
 		e->reply = 0;
 	/* the same in every event of a message, as it is in life */
-	e->recipient = e->campaign * 31 + e->lane * 7 + e->sequence + 1;
+	e->recipient = e->campaign * 31 + e->lane * UINT64_C(1000003) + e->sequence + 1;
 	e->provider = (uint8_t)(e->sequence % 9);
 	if (e->sequence % 3) {
 		char *id = queue_ids[e - events];
@@ -273,6 +275,12 @@ static void naive(const struct event *e)
 	const char *counter = "";
 	uint8_t identity[16];
 
+	if (e->kind == EVENT_RECIPIENT) {
+		struct rkey own = rkey_recipients(p, e->campaign, e->lane);
+
+		INT(SLICE("HSET"), rkey_slice(&own), fmt("%" PRIu32, e->sequence), e->name);
+		return;
+	}
 	INT(SLICE("SADD"), rkey_slice(&all), fmt("%016" PRIx64, e->campaign));
 	switch (e->kind) {
 	case EVENT_CAMPAIGN:
@@ -329,9 +337,13 @@ static void naive(const struct event *e)
 		naive_bit(e, FACT_unsubscribed);
 		counter = "unsubscribe";
 		break;
+	case EVENT_RECIPIENT:
+		break;
 	}
 	INT(SLICE("SADD"), rkey_slice(&lanes), fmt("%08" PRIx32, e->lane));
 	naive_count(head, slice_str(counter));
+	if (e->place != PLACE_MAIN)
+		naive_count(head, slice_str(e->place == PLACE_TOP ? "open_top" : "click_amp"));
 	naive_time(head, "first_ms", e->ms, true);
 	naive_time(head, "last_ms", e->ms, false);
 	naive_count(rkey_hours(p, e->campaign), fmt("%" PRIu64 ":%s", e->ms / 3600000, counter));

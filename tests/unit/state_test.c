@@ -91,6 +91,10 @@ static const struct {
 		COUNTER_click_machine, 1, 4},
 	{"click by scanner", {.kind = EVENT_CLICK, .class = CLASS_SCANNER}, FACT_clicked_machine, FACT_COUNT,
 		COUNTER_click_machine, 1, 4},
+	{"open of the top pixel", {.kind = EVENT_OPEN, .class = CLASS_HUMAN, .place = PLACE_TOP},
+		FACT_opened_human, FACT_opened_s, COUNTER_open_human, 2, 4},
+	{"click in AMP", {.kind = EVENT_CLICK, .class = CLASS_HUMAN, .place = PLACE_AMP}, FACT_clicked_human,
+		FACT_clicked_s, COUNTER_click_human, 2, 5},
 	{"unsubscribe", {.kind = EVENT_UNSUBSCRIBE, .class = CLASS_HUMAN}, FACT_unsubscribed, FACT_COUNT,
 		COUNTER_unsubscribe, 1, 3},
 };
@@ -124,6 +128,10 @@ static void each_kind(void **state)
 			test_numbers_equal(rows[i].name, get_le32(p->bytes + 40), NOW / 1000 + 1);
 		}
 		test_numbers_equal(rows[i].name, changed(&s, STATE_COUNTER, rows[i].counter, 0), 1);
+		test_numbers_equal(
+			rows[i].name, changed(&s, STATE_COUNTER, COUNTER_open_top, 0), e.place == PLACE_TOP);
+		test_numbers_equal(
+			rows[i].name, changed(&s, STATE_COUNTER, COUNTER_click_amp, 0), e.place == PLACE_AMP);
 		test_numbers_equal(rows[i].name, changed(&s, STATE_HOUR, HOUR, rows[i].counter), 1);
 		test_numbers_equal(rows[i].name, changed(&s, STATE_LANE, 5, 0), 1);
 		test_numbers_equal(rows[i].name, changed(&s, STATE_LINK, 0, e.class == CLASS_HUMAN),

@@ -2,6 +2,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/refuse.h"
+#include "core/model/event.h"
 #include "core/model/token.h"
 #include "core/parse/b64.h"
 
@@ -51,11 +52,14 @@ static struct token sample(enum token_kind kind)
 		.day = (uint16_t)draw(),
 		.mode = draw() % 16};
 
+	if (kind == TOKEN_OPEN)
+		t.place = draw() % 2 ? PLACE_TOP : PLACE_MAIN;
 	if (kind == TOKEN_CLICK) {
 		size_t n = draw() % 8 ? draw() % 200 : draw() % (sizeof url + 1);
 
 		for (size_t i = 0; i < n; i++)
 			url[i] = (uint8_t)draw();
+		t.place = draw() % 2 ? PLACE_AMP : PLACE_MAIN;
 		t.url = slice_of(url, n);
 		t.link = (uint16_t)(draw() >> (draw() % 17 + 47));
 	}
@@ -71,6 +75,7 @@ static void same(const struct token *a, const struct token *b)
 	assert_int_equal(a->day, b->day);
 	assert_int_equal(a->mode, b->mode);
 	assert_int_equal(a->link, b->link);
+	assert_int_equal(a->place, b->place);
 	test_slices_equal("url", b->url, a->url);
 }
 
@@ -384,7 +389,7 @@ static void return_path(void **state)
 	(void)state;
 	buf_init(&text, 256);
 	for (int i = 0; i < 20000; i++) {
-		struct token t = sample(TOKEN_OPEN), got;
+		struct token t = sample(TOKEN_UNSUBSCRIBE), got;
 
 		buf_clear(&text);
 		assert_int_equal(token_seal_return(s, SLICE("bounce.example"), &t, &text), 0);
