@@ -21,17 +21,13 @@ static bool switch_decode(slice word, bool *on)
 
 static bool mode_decode(slice word, enum privacy *least)
 {
-	static const slice words[] = {
-		SLICE("off"), SLICE("anonymous"), SLICE("pseudonymous"), SLICE("identified"), SLICE("full")};
+	enum privacy p;
 
-	for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
-		if (!slice_ieq(word, words[i]))
-			continue;
-		if (i < *least)
-			*least = i;
-		return true;
-	}
-	return false;
+	if (!privacy_decode(word, &p))
+		return false;
+	if (p < *least)
+		*least = p;
+	return true;
 }
 
 /* "opens=on; clicks=off; mode=full". Whatever is not understood turns all off. */
@@ -110,7 +106,10 @@ enum field {
 	F_RECIPIENT,
 	F_TRACK,
 	F_ID,
-	F_SIGNED,
+	F_DKIM,
+	F_ARC,
+	F_FEEDBACK_ID,
+	F_CFBL,
 	F_UNSUBSCRIBE,
 	F_UNSUBSCRIBE_POST,
 	F_MESSAGE_ID
@@ -127,9 +126,12 @@ static enum field field_of(slice name)
 		{SLICE("X-Landfall-Recipient-Id"), F_RECIPIENT},
 		{SLICE("X-Landfall-Track"), F_TRACK},
 		{SLICE("X-Landfall-Id"), F_ID},
-		{SLICE("DKIM-Signature"), F_SIGNED},
-		{SLICE("ARC-Seal"), F_SIGNED},
-		{SLICE("ARC-Message-Signature"), F_SIGNED},
+		{SLICE("DKIM-Signature"), F_DKIM},
+		{SLICE("ARC-Seal"), F_ARC},
+		{SLICE("ARC-Message-Signature"), F_ARC},
+		{SLICE("Feedback-ID"), F_FEEDBACK_ID},
+		{SLICE("CFBL-Address"), F_CFBL},
+		{SLICE("CFBL-Feedback-ID"), F_CFBL},
 		{SLICE("List-Unsubscribe"), F_UNSUBSCRIBE},
 		{SLICE("List-Unsubscribe-Post"), F_UNSUBSCRIBE_POST},
 		{SLICE("Message-ID"), F_MESSAGE_ID},
@@ -141,28 +143,62 @@ static enum field field_of(slice name)
 	return F_NONE;
 }
 
+/* The d= of a DKIM-Signature (RFC 6376 3.2); empty: none. */
+static slice signer(slice value)
+{
+	size_t pos = 0;
+
+	while (pos < value.len) {
+		size_t to = slice_chr(value, ';', pos), eq;
+		slice item = slice_trim(slice_sub(value, pos, to == SLICE_NPOS ? value.len : to));
+
+		eq = slice_chr(item, '=', 0);
+		if (eq != SLICE_NPOS && slice_eq(slice_trim(slice_sub(item, 0, eq)), SLICE("d")))
+			return slice_trim(slice_from(item, eq + 1));
+		if (to == SLICE_NPOS)
+			break;
+		pos = to + 1;
+	}
+	return SLICE_NONE;
+}
+
+static bool signs_behind_us(const struct policy *p, slice value)
+{
+	slice domain = signer(value);
+
+	for (size_t i = 0; i < p->signer_count; i++)
+		if (domain.len && slice_ieq(domain, p->signers[i]))
+			return true;
+	return false;
+}
+
+static int cut(struct control *c, const struct hdr *h, bool signature)
+{
+	if (c->cut_count == CONTROL_MAX_REMOVED)
+		return -REFUSE_HEADER_TOO_LARGE;
+	c->cut[c->cut_count++] = (struct control_cut){h->from, h->to, signature};
+	return 0;
+}
+
 int control_read(struct arena *a, slice message, const struct policy *p, struct control *c)
 {
 	slice other = SLICE_NONE; /* from the campaign headers of others */
 	size_t other_rank = p->campaign_header_count;
-	bool named = false;
+	bool named = false, tenant_named = false, tenant_lost = false;
 	struct hdr_iter it;
 	struct hdr h;
 	int rc;
 
 	*c = (struct control){
-		.tenant = p->default_tenant, .privacy = PRIVACY_FULL, .opens = p->opens, .clicks = p->clicks};
+		.tenant = p->default_tenant, .privacy = p->mode, .opens = p->opens, .clicks = p->clicks};
 	hdr_start(&it, message, 0);
 	while ((rc = hdr_next(&it, &h)) > 0) {
 		enum field f = field_of(h.name);
 		slice value = f == F_NONE ? SLICE_NONE : hdr_unfold(a, h.value);
 
 		c->fields++;
-		if (f >= F_CAMPAIGN && f <= F_TRACK) {
-			if (c->cut_count == CONTROL_MAX_REMOVED)
-				return -REFUSE_HEADER_TOO_LARGE;
-			c->cut[c->cut_count++] = (struct control_cut){h.from, h.to};
-		}
+		if (f >= F_CAMPAIGN && f <= F_TRACK && cut(c, &h, false) < 0)
+			return -REFUSE_HEADER_TOO_LARGE;
 		switch (f) {
 		case F_CAMPAIGN:
 			/* Two names are as unreadable as none. */
@@ -170,8 +206,12 @@ int control_read(struct arena *a, slice message, const struct policy *p, struct 
 			named = true;
 			break;
 		case F_TENANT:
-			if (p->allow_tenant && control_fit(value))
-				c->tenant = value;
+			if (!p->allow_tenant)
+				break;
+			/* Counted for nobody is better than for another one. */
+			tenant_lost |= tenant_named || !control_fit(value);
+			tenant_named = true;
+			c->tenant = value;
 			break;
 		case F_RECIPIENT:
 			if (control_fit(value))
@@ -183,8 +223,20 @@ int control_read(struct arena *a, slice message, const struct policy *p, struct 
 		case F_ID:
 			c->ours = true;
 			break;
-		case F_SIGNED:
+		case F_DKIM:
+			if (!signs_behind_us(p, value))
+				c->signed_ = true;
+			else if (cut(c, &h, true) < 0)
+				return -REFUSE_HEADER_TOO_LARGE;
+			break;
+		case F_ARC:
 			c->signed_ = true;
+			break;
+		case F_FEEDBACK_ID:
+			c->has_feedback_id = true;
+			break;
+		case F_CFBL:
+			c->has_cfbl = true;
 			break;
 		case F_UNSUBSCRIBE:
 			c->has_unsubscribe = true;
@@ -221,5 +273,9 @@ int control_read(struct arena *a, slice message, const struct policy *p, struct 
 		c->campaign = p->default_campaign;
 	else if (!named)
 		c->campaign = other.len ? other : p->default_campaign;
+	if (tenant_lost) {
+		c->tenant = p->default_tenant;
+		c->campaign = SLICE_NONE;
+	}
 	return 0;
 }

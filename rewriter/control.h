@@ -15,19 +15,20 @@
 
 struct control_cut {
 	size_t from, to;
+	bool signature; /* of a signer behind us; stays where nothing else is changed */
 };
 
 struct control {
-	struct control_cut cut[CONTROL_MAX_REMOVED]; /* control fields, in their order */
+	struct control_cut cut[CONTROL_MAX_REMOVED]; /* control fields and signatures, in their order */
 	unsigned cut_count;
 	unsigned fields;
 	size_t end; /* of the last field: where new ones go */
 	slice campaign, tenant, recipient_id, message_id;
 	enum privacy privacy;
 	bool opens, clicks;
-	bool signed_; /* DKIM or ARC */
+	bool signed_; /* DKIM or ARC, and not ours to take off */
 	bool ours;
-	bool has_unsubscribe, has_unsubscribe_post;
+	bool has_unsubscribe, has_unsubscribe_post, has_feedback_id, has_cfbl;
 	slice unsubscribe[CONTROL_MAX_UNSUBSCRIBE]; /* URIs of List-Unsubscribe */
 	unsigned unsubscribe_count;
 };

@@ -132,6 +132,39 @@ static bool fit(const struct relay_copy *copy, uint64_t size)
 	return out.len > 0 && (size == 0 || out.len <= size) && smtp_text_check(out) == 0;
 }
 
+static const enum metric untouched_metric[] = {
+	[UNTOUCHED_NO_CAMPAIGN] = METRIC_untouched_no_campaign,
+	[UNTOUCHED_OFF] = METRIC_untouched_off,
+	[UNTOUCHED_NOTHING_TO_DO] = METRIC_untouched_nothing_to_do,
+	[UNTOUCHED_SIGNED] = METRIC_untouched_signed,
+	[UNTOUCHED_ENCRYPTED] = METRIC_untouched_encrypted,
+	[UNTOUCHED_ATTACHED] = METRIC_untouched_attached,
+	[UNTOUCHED_REPORT] = METRIC_untouched_report,
+	[UNTOUCHED_CHARSET] = METRIC_untouched_charset,
+	[UNTOUCHED_ENCODING] = METRIC_untouched_encoding,
+	[UNTOUCHED_CAP] = METRIC_untouched_cap,
+	[UNTOUCHED_MALFORMED] = METRIC_untouched_malformed,
+	[UNTOUCHED_OURS] = METRIC_untouched_already_rewritten,
+	[UNTOUCHED_PROOF] = METRIC_messages_proof_failed,
+};
+
+static void count_untouched(enum untouched why)
+{
+	metric_add(METRIC_messages_untouched, 1);
+	metric_add(untouched_metric[why], 1);
+}
+
+/* The message goes as it is, but for its control fields. */
+static void pass(struct copier *c, const struct plan *plan, slice message, struct relay_copy *copy)
+{
+	if (!plan_has_control(plan))
+		return;
+	buf_clear(&copy->rendered);
+	copy->rendered.cap = message.len + 1;
+	if (message_pass(&c->arena, plan, &copy->rendered) == 0)
+		copy->message = buf_slice(&copy->rendered);
+}
+
 static void render(struct copier *c, const struct plan *plan, const struct identity *id, slice message,
 	uint64_t size, struct relay_copy *copy)
 {
@@ -144,17 +177,19 @@ static void render(struct copier *c, const struct plan *plan, const struct ident
 		else
 			r.untouched = UNTOUCHED_CAP;
 	}
+	if (r.untouched == UNTOUCHED_CAP)
+		pass(c, plan, message, copy);
 	if (r.untouched == UNTOUCHED_NOT) {
 		metric_add(METRIC_messages_rewritten, 1);
 		metric_add(METRIC_links_tracked, r.links);
 		metric_add(METRIC_links_left, r.left);
+		metric_add(METRIC_parts_left, r.parts_left);
 		return;
 	}
-	metric_add(METRIC_messages_untouched, 1);
-	if (r.untouched == UNTOUCHED_PROOF) {
-		metric_add(METRIC_messages_proof_failed, 1);
-		log_warn("copier", "proof failed, the original goes out", "bytes=%zu", message.len);
-	}
+	count_untouched(r.untouched);
+	if (r.untouched == UNTOUCHED_PROOF)
+		log_warn("copier", "proof failed, the original goes out", "rule=%s bytes=%zu", r.broken,
+			message.len);
 }
 
 static void prepare(struct copier *c, const struct envelope *e, unsigned i, slice message, uint64_t size,
@@ -166,14 +201,16 @@ static void prepare(struct copier *c, const struct envelope *e, unsigned i, slic
 
 	if (plan_campaign(plan).len == 0 || !plan_tracks(plan)) {
 		copy->shared = true;
-		metric_add(METRIC_messages_untouched, 1);
+		count_untouched(plan_untouched(plan));
+		pass(c, plan, message, copy);
 		return;
 	}
 	rc = outbox_ready(c->cfg.outbox, COPIER_ROOM);
 	if (rc == 0)
 		rc = identify(c, envelope_address(e, i), plan, &copy->event, &id);
 	if (rc == -EOVERFLOW) {
-		metric_add(METRIC_messages_untouched, 1);
+		count_untouched(UNTOUCHED_CAP);
+		pass(c, plan, message, copy);
 		return;
 	}
 	if (rc < 0) {
@@ -183,8 +220,27 @@ static void prepare(struct copier *c, const struct envelope *e, unsigned i, slic
 		return;
 	}
 	copy->tracked = true;
+	if (plan_privacy(plan) >= PRIVACY_IDENTIFIED) {
+		slice own = plan_recipient_id(plan);
+
+		must(own.len <= sizeof copy->own_id);
+		if (own.len)
+			memcpy(copy->own_id, own.p, own.len);
+		copy->own_id_len = own.len;
+	}
 	seal_sender(c, e, &copy->event, copy);
 	render(c, plan, &id, message, size, copy);
+}
+
+/* The message was too costly to understand; its header is not. */
+static void prepare_header(struct copier *c, slice message, struct relay_copy *copy)
+{
+	struct policy off = c->cfg.policy;
+
+	off.mode = PRIVACY_OFF;
+	arena_reset(&c->arena);
+	if (setjmp(c->full) == 0)
+		pass(c, message_plan(&c->arena, message, &off), message, copy);
 }
 
 void copier_prepare(struct copier *c, const struct envelope *e, unsigned i, slice message, uint64_t size,
@@ -192,13 +248,15 @@ void copier_prepare(struct copier *c, const struct envelope *e, unsigned i, slic
 {
 	metric_add(METRIC_messages_in, 1);
 	copy->message = message;
+	copy->own_id_len = 0;
 	if (setjmp(c->full) == 0) {
 		prepare(c, e, i, message, size, copy);
 	} else {
-		metric_add(METRIC_messages_untouched, 1);
+		count_untouched(UNTOUCHED_CAP);
 		log_warn("copier", "message too costly to understand, the original goes out", "bytes=%zu",
 			message.len);
 		copy->message = message;
+		prepare_header(c, message, copy);
 	}
 	if (c->arena.used > COPIER_KEEP)
 		arena_free(&c->arena);
@@ -214,6 +272,13 @@ bool copier_taken(struct copier *c, struct relay_copy *copy, slice text)
 	/* A return path of ours carries the identity further than a queue id. */
 	copy->event.queue_id = copy->has_sender ? SLICE_NONE : smtp_queue_id(text);
 	outbox_put(c->cfg.outbox, &copy->event);
+	if (copy->own_id_len)
+		outbox_put(c->cfg.outbox, &(struct event){.kind = EVENT_RECIPIENT,
+						  .ms = copy->event.ms,
+						  .campaign = copy->event.campaign,
+						  .lane = copy->event.lane,
+						  .sequence = copy->event.sequence,
+						  .name = slice_of(copy->own_id, copy->own_id_len)});
 	return true;
 }
 

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define FEEDBACK_MAX_NAME 64 /* of a campaign or tenant */
+
 static struct buf fixed_buf(struct arena *a, size_t n)
 {
 	return (struct buf){.p = arena_alloc(a, n), .room = n, .cap = n};
@@ -58,7 +60,7 @@ static int seal_all(struct arena *a, struct copy *c, const struct identity *id, 
 	for (unsigned i = 0; i < 2 && p->pixels && rc == 0; i++) {
 		slice url;
 
-		t = (struct token){.kind = TOKEN_OPEN, .link = (uint16_t)i};
+		t = (struct token){.kind = TOKEN_OPEN, .place = i == PIXEL_TOP ? PLACE_TOP : PLACE_MAIN};
 		if (i == PIXEL_TOP && !p->policy.top_pixel)
 			break;
 		rc = seal(a, c, id, s, &t, ".gif", &url);
@@ -66,12 +68,18 @@ static int seal_all(struct arena *a, struct copy *c, const struct identity *id, 
 			c->pixel[i] = pixel_markup(a, url);
 	}
 	c->urls = arena_array(a, slice, p->targets.count);
+	if (p->amp)
+		c->amp = arena_array(a, slice, p->targets.count);
 	for (size_t i = 0; i < p->targets.count && rc == 0; i++) {
 		const struct target *to = &p->targets.list[i];
 
 		t = (struct token){.kind = TOKEN_CLICK, .link = (uint16_t)to->number, .url = to->to};
-		if (to->number >= 0)
-			rc = seal(a, c, id, s, &t, "", &c->urls[i]);
+		if (to->number < 0)
+			continue;
+		rc = seal(a, c, id, s, &t, "", &c->urls[i]);
+		t.place = PLACE_AMP;
+		if (rc == 0 && c->amp)
+			rc = seal(a, c, id, s, &t, "", &c->amp[i]);
 	}
 	/* Nobody can be taken off a list by a token that all share. */
 	if (rc == 0 && p->policy.unsubscribe && !p->control.has_unsubscribe &&
@@ -80,6 +88,27 @@ static int seal_all(struct arena *a, struct copy *c, const struct identity *id, 
 		rc = seal(a, c, id, s, &t, "", &c->unsubscribe);
 	}
 	return rc;
+}
+
+/* A name as one of the words of a Feedback-ID: what else it may hold becomes '_'. */
+static void feedback_word(struct buf *b, slice name)
+{
+	name = slice_sub(name, 0, FEEDBACK_MAX_NAME);
+	for (size_t i = 0; i < name.len; i++)
+		buf_byte(b, ascii_alnum(name.p[i]) || memchr("-._~", name.p[i], 4) ? name.p[i] : '_');
+}
+
+/* "Feedback-ID: campaign:tenant:landfall:sender": what Gmail groups complaints
+ * by. The same for all recipients, as Gmail wants it. */
+static void feedback_id(const struct plan *p, struct buf *b)
+{
+	buf_put(b, SLICE("Feedback-ID: "));
+	feedback_word(b, p->control.campaign);
+	buf_byte(b, ':');
+	feedback_word(b, p->control.tenant);
+	buf_put(b, SLICE(":landfall:"));
+	buf_put(b, p->policy.feedback_id);
+	buf_put(b, p->line_end);
 }
 
 /* Control fields out, ours in behind the last field. */
@@ -93,11 +122,14 @@ static void header_edits(struct arena *a, struct copy *c)
 	struct buf b;
 
 	for (unsigned i = 0; i < k->cut_count; i++)
-		edit_put(a, &c->edits,
-			(struct edit){.offset = k->cut[i].from, .length = k->cut[i].to - k->cut[i].from});
+		if (p->tracks || !k->cut[i].signature)
+			edit_put(a, &c->edits,
+				(struct edit){
+					.offset = k->cut[i].from, .length = k->cut[i].to - k->cut[i].from});
 	if (!p->tracks)
 		return;
-	b = fixed_buf(a, c->id.len + c->unsubscribe.len + 256);
+	b = fixed_buf(a, 2 * c->id.len + c->unsubscribe.len + p->policy.feedback_id.len +
+				 p->policy.cfbl_address.len + 2 * FEEDBACK_MAX_NAME + 512);
 	if (open)
 		buf_put(&b, p->line_end);
 	buf_put(&b, SLICE("X-Landfall-Id: "));
@@ -116,17 +148,31 @@ static void header_edits(struct arena *a, struct copy *c)
 			c->added_fields++;
 		}
 	}
+	if (p->policy.feedback_id.len && !k->has_feedback_id) {
+		feedback_id(p, &b);
+		c->added_fields++;
+	}
+	if (p->policy.cfbl_address.len && !k->has_cfbl) {
+		buf_put(&b, SLICE("CFBL-Address: "));
+		buf_put(&b, p->policy.cfbl_address);
+		buf_put(&b, SLICE("; report=arf"));
+		buf_put(&b, p->line_end);
+		buf_put(&b, SLICE("CFBL-Feedback-ID: "));
+		buf_put(&b, c->id);
+		buf_put(&b, p->line_end);
+		c->added_fields += 2;
+	}
 	if (open)
 		b.len -= p->line_end.len;
 	edit_put(a, &c->edits, (struct edit){.offset = k->end, .bytes = buf_slice(&b)});
 }
 
-static slice new_text(const struct copy *c, const struct site *s)
+static slice new_text(const struct copy *c, const struct part_plan *part, const struct site *s)
 {
 	switch (s->kind) {
 	case SITE_LINK:
 	case SITE_TEXT_LINK:
-		return c->urls[s->target];
+		return part->amp ? c->amp[s->target] : c->urls[s->target];
 	case SITE_PIXEL:
 		return c->pixel[s->target];
 	default:
@@ -171,7 +217,7 @@ static void qp_edits(struct arena *a, struct copy *c, struct part_copy *pc)
 
 	for (size_t i = 0; i < part->site_count; i++) {
 		const struct site *s = &part->sites[i];
-		slice bytes = new_text(c, s), gap = slice_sub(m, done, s->enc_from);
+		slice bytes = new_text(c, part, s), gap = slice_sub(m, done, s->enc_from);
 		size_t from = s->enc_from,
 		       next = i + 1 < part->site_count ? part->sites[i + 1].enc_from : m.len;
 		size_t lf = slice_rchr(gap, '\n'), rest, room = QP_MAX_LINE - 1;
@@ -308,7 +354,7 @@ static void plain_edits(struct arena *a, struct copy *c, struct part_copy *pc)
 
 	for (size_t i = 0; i < part->site_count; i++) {
 		const struct site *s = &part->sites[i];
-		slice bytes = new_text(c, s);
+		slice bytes = new_text(c, part, s);
 		size_t column, rest;
 
 		line_at(&l, m, s->from);
@@ -387,7 +433,7 @@ static void base64_edits(struct arena *a, struct copy *c, struct part_copy *pc)
 	size_t n;
 
 	for (size_t i = 0; i < part->site_count; i++)
-		inner_edit(a, pc, &part->sites[i], new_text(c, &part->sites[i]));
+		inner_edit(a, pc, &part->sites[i], new_text(c, part, &part->sites[i]));
 	at = mimeb64_place(t, pc->inner.list[0].offset);
 	old = slice_from(t->dec, at.dec);
 	for (size_t i = 0; i < pc->inner.count; i++) {

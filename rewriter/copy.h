@@ -18,6 +18,7 @@ struct part_copy {
 struct copy {
 	const struct plan *plan;
 	slice *urls;    /* tracked URL of each target; empty: not used */
+	slice *amp;     /* the same for AMP parts; NULL: there is none */
 	slice pixel[2]; /* by PIXEL_BOTTOM, PIXEL_TOP */
 	slice id;       /* token of X-Landfall-Id */
 	slice unsubscribe;

@@ -1,6 +1,7 @@
 #include "rewriter/htmlscan.h"
 
 #include "core/parse/html.h"
+#include "rewriter/baseurl.h"
 
 #include <string.h>
 
@@ -12,6 +13,8 @@ struct scan {
 	bool clicks;
 	bool ours;                          /* a pixel of ours is there already */
 	size_t body_from, body_to, html_to; /* SLICE_NPOS: not seen */
+	bool based;                         /* a <base href> was seen; the first counts */
+	slice base;                         /* what it says, where relative links are tracked */
 	/* The link whose text is about to come: index of its site + 1. */
 	size_t open_link;
 	const struct html_token *tag, *comment; /* where the scan is; comment: NULL outside */
@@ -107,6 +110,13 @@ static void link_found(
 	uint32_t target = 0;
 	struct site *site;
 
+	if (why == LEFT_RELATIVE && s->base.len) {
+		slice joined = baseurl_join(s->a, s->base, v.url);
+
+		/* Of what is joined nothing has to be decoded any more. */
+		if (joined.len)
+			why = target_judge(&s->p->targets, CHARSET_UTF8, joined, false, &v);
+	}
 	if (why == LEFT_NOT && opted_out) {
 		target = (uint32_t)target_get(&s->p->targets, v.url);
 		s->p->targets.list[target].opted_out = true;
@@ -153,8 +163,21 @@ static void link_tag(struct scan *s, const struct html_token *t, bool anchor)
 			unsubscribe |= marks_unsubscribe(s->in, &a);
 		}
 	}
-	if (has_href && href.has_value)
+	if (has_href)
 		link_found(s, &href, opted_out, unsubscribe, anchor);
+}
+
+/* <base>: the first that has an href says where relative links lead. */
+static void base_found(struct scan *s, const struct html_token *t)
+{
+	struct html_attr a;
+	struct verdict v;
+
+	if (s->based || !html_attr_find(s->in, t, SLICE("href"), &a))
+		return;
+	s->based = true;
+	if (target_judge(&s->p->targets, s->part->charset, html_slice(s->in, a.value), true, &v) == LEFT_NOT)
+		s->base = v.url;
 }
 
 /* Is this the pixel of an earlier run, perhaps of a mail that is quoted? */
@@ -194,6 +217,8 @@ static void start_tag(struct scan *s, const struct html_token *t)
 			link_tag(s, t, false);
 		else if (s->body_to == SLICE_NPOS && !s->comment && html_is(s->in, t, SLICE("body")))
 			s->body_to = t->to;
+		else if (s->p->policy.base_links && !s->comment && html_is(s->in, t, SLICE("base")))
+			base_found(s, t);
 		break;
 	}
 	if (n > 2 && name[1] == ':' && (name[0] | 0x20) == 'v' && s->clicks)

@@ -18,7 +18,7 @@
 #include "core/model/token.h"
 
 /* Caps: beyond any of them the message passes unchanged, with the reason. */
-#define MESSAGE_MAX_HEADER (256 * 1024)
+#define MESSAGE_MAX_HEADER (254 * 1024) /* with our fields within HDR_MAX_SECTION */
 #define MESSAGE_MAX_DEPTH 64
 #define MESSAGE_MAX_PARTS 1000
 #define MESSAGE_MAX_BOUNDARY 70      /* RFC 2046 5.1.1 */
@@ -35,17 +35,24 @@ struct policy {
 	slice track_url;  /* "https://t.example", no slash at the end */
 	slice track_host; /* "t.example": what tokens are bound to */
 	bool opens, clicks, text_links;
+	/* The most that may be tracked; a message can only ask for less. */
+	enum privacy mode;
 	bool unsubscribe; /* add List-Unsubscribe and -Post where absent */
 	/* All of these may stay false. */
 	bool allow_tenant;   /* X-Landfall-Tenant is believed */
 	bool track_url_text; /* also track a link whose text shows the URL of another organisation */
 	bool amp_links;      /* also links in text/x-amp-html */
 	bool top_pixel;      /* one more pixel behind the <body> tag */
+	bool base_links;     /* also relative links, below an absolute <base href> */
 	bool campaign_given; /* default_campaign counts, whatever the message says */
 	const struct utm *utm;
 	size_t utm_count;
 	slice default_campaign;
 	slice default_tenant;
+	slice feedback_id;    /* the sender's name at the end of a Feedback-ID; empty: none is added */
+	slice cfbl_address;   /* where complaints go (RFC 9477); empty: no such fields are added */
+	const slice *signers; /* d= of DKIM signatures that are taken off since they are made again ... */
+	size_t signer_count;  /* ... behind us; mail that has another one passes */
 	const slice *campaign_headers; /* names, first match wins */
 	size_t campaign_header_count;
 };
@@ -82,6 +89,14 @@ slice plan_message_id(const struct plan *p);   /* with brackets; empty if absent
 enum privacy plan_privacy(const struct plan *p);
 /* Is there anything to do for a recipient (so that a sequence is worth taking)? */
 bool plan_tracks(const struct plan *p);
+/* Why the whole message passes; UNTOUCHED_NOT: plan_tracks. */
+enum untouched plan_untouched(const struct plan *p);
+
+/* Append the message as it came, less its control fields. 0, or
+ * -REFUSE_TOO_LARGE when out is full. */
+int message_pass(struct arena *a, const struct plan *p, struct buf *out);
+/* Has it control fields, so that message_pass gives other bytes? */
+bool plan_has_control(const struct plan *p);
 
 struct identity {
 	uint64_t campaign;
@@ -93,8 +108,9 @@ struct identity {
 struct rendering {
 	enum untouched untouched; /* UNTOUCHED_NOT: edited and proved */
 	unsigned links, left, pixels;
-	size_t html_size;   /* bytes of the first HTML part, decoded, after the edits */
-	const char *broken; /* UNTOUCHED_PROOF: the rule that did not hold, for a log line; else NULL */
+	unsigned parts_left; /* text and HTML parts that could not be edited */
+	size_t html_size;    /* bytes of the first HTML part, decoded, after the edits */
+	const char *broken;  /* UNTOUCHED_PROOF: the rule that did not hold, for a log line; else NULL */
 };
 
 /* Append this recipient's copy to out. 0, or -REFUSE_TOO_LARGE when out is

@@ -60,6 +60,19 @@ bool plan_tracks(const struct plan *p)
 	return p->tracks;
 }
 
+enum untouched plan_untouched(const struct plan *p)
+{
+	return p->untouched;
+}
+
+bool plan_has_control(const struct plan *p)
+{
+	for (unsigned i = 0; i < p->control.cut_count; i++)
+		if (!p->control.cut[i].signature)
+			return true;
+	return false;
+}
+
 void *plan_grown(struct arena *a, void *list, size_t count, size_t *room, size_t each)
 {
 	void *more;
@@ -233,6 +246,7 @@ static struct part_plan *part_open(struct arena *a, struct plan *p, size_t index
 	part->part = m;
 	part->number = mime_number(a, &p->tree, index);
 	part->html = !mime_is(m, SLICE("text"), SLICE("plain"));
+	part->amp = mime_is(m, SLICE("text"), SLICE("x-amp-html"));
 	part->charset = charset_of(m->charset);
 	part->body = slice_sub(p->message, m->body, m->to);
 	part->line_end =
@@ -338,8 +352,10 @@ static void plan_parts(struct arena *a, struct plan *p)
 				settle(a, p, all[i]);
 	p->parts = all;
 	for (size_t i = 0; i < p->tree.count; i++)
-		if (all[i] && all[i]->site_count)
+		if (all[i] && all[i]->site_count) {
 			p->parts[p->part_count++] = all[i];
+			p->amp |= all[i]->amp;
+		}
 }
 
 /* What goes into markup without quoting must be as plain as this. */
@@ -366,6 +382,8 @@ static enum untouched judge(const struct plan *p)
 		return UNTOUCHED_NOTHING_TO_DO;
 	if (p->control.signed_)
 		return UNTOUCHED_SIGNED;
+	if (p->control.end > MESSAGE_MAX_HEADER)
+		return UNTOUCHED_CAP;
 	/* A body that starts with a blank would become a fold of the field that is
 	 * put before it. */
 	if (p->control.end < p->message.len &&

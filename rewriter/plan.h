@@ -42,6 +42,7 @@ struct part_plan {
 	const struct mime_part *part;
 	slice number; /* "1.2" */
 	bool html;
+	bool amp; /* links tell that they were followed in AMP */
 	enum charset charset;
 	slice body; /* in its transfer encoding */
 	slice dec;  /* the decoded text */
@@ -82,6 +83,7 @@ struct plan {
 	struct left_part *left_parts;
 	size_t left_part_count, left_part_room;
 	unsigned pixels;
+	bool amp; /* an AMP part has links */
 };
 
 /* The list, or a larger copy with room for one more element. */

@@ -282,8 +282,8 @@ static const char *part_wrong(
 }
 
 /* "https://t.example/c/" + token: does it open to the destination? */
-static bool opens_to(
-	const struct copy *c, const struct identity *id, struct sealer *s, const struct target *to, slice url)
+static bool opens_to(const struct copy *c, const struct identity *id, struct sealer *s,
+	const struct target *to, slice url, uint8_t place)
 {
 	const struct policy *p = &c->plan->policy;
 	uint8_t room[TOKEN_ROOM];
@@ -291,8 +291,8 @@ static bool opens_to(
 
 	return token_open(s, p->track_host, TOKEN_CLICK, slice_from(url, p->track_url.len + 3), room, &t) ==
 		       0 &&
-	       slice_eq(t.url, to->to) && t.link == to->number && t.campaign == id->campaign &&
-	       t.lane == id->lane;
+	       slice_eq(t.url, to->to) && t.link == to->number && t.place == place &&
+	       t.campaign == id->campaign && t.lane == id->lane;
 }
 
 static int prove(struct arena *a, const struct copy *c, const struct identity *id, struct sealer *s,
@@ -311,7 +311,9 @@ static int prove(struct arena *a, const struct copy *c, const struct identity *i
 		return -REFUSE_PROOF;
 	*rule = "token";
 	for (size_t i = 0; i < p->targets.count; i++)
-		if (c->urls[i].len && !opens_to(c, id, s, &p->targets.list[i], c->urls[i]))
+		if (c->urls[i].len &&
+			(!opens_to(c, id, s, &p->targets.list[i], c->urls[i], PLACE_MAIN) ||
+				(c->amp && !opens_to(c, id, s, &p->targets.list[i], c->amp[i], PLACE_AMP))))
 			return -REFUSE_PROOF;
 	for (size_t i = 0; i < p->part_count; i++) {
 		const struct mime_part *m = p->parts[i]->part;

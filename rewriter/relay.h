@@ -32,10 +32,12 @@
  * Kept by the relay, filled by relay_world.prepare; memory is kept between
  * messages. */
 struct relay_copy {
-	int code;         /* not 0: nothing goes; the client gets this code and text */
-	const char *text; /* static */
-	bool shared;      /* the same for every recipient, and nothing to record */
-	slice message;    /* borrows the session's message, or rendered */
+	int code;                       /* not 0: nothing goes; the client gets this code and text */
+	const char *text;               /* static */
+	uint8_t own_id[EVENT_MAX_TEXT]; /* what the sender calls the recipient ... */
+	size_t own_id_len;              /* ... where it may be kept; else 0 */
+	bool shared;                    /* the same for every recipient, and nothing to record */
+	slice message;                  /* borrows the session's message, or rendered */
 	struct buf rendered;
 	bool has_sender; /* use sender instead of the envelope's */
 	struct buf sender;

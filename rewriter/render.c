@@ -19,19 +19,18 @@ static int write_out(slice message, const struct edits *e, struct buf *out, slic
 	return 0;
 }
 
-/* The original, but without its control fields. */
-static int pass(struct arena *a, const struct plan *p, struct buf *out)
+int message_pass(struct arena *a, const struct plan *p, struct buf *out)
 {
 	const struct control *k = &p->control;
 	struct edits e = {0};
 	slice written;
-	int rc;
 
 	for (unsigned i = 0; i < k->cut_count; i++)
-		edit_put(a, &e,
-			(struct edit){.offset = k->cut[i].from, .length = k->cut[i].to - k->cut[i].from});
-	rc = write_out(p->message, &e, out, &written);
-	return rc;
+		if (!k->cut[i].signature)
+			edit_put(a, &e,
+				(struct edit){
+					.offset = k->cut[i].from, .length = k->cut[i].to - k->cut[i].from});
+	return write_out(p->message, &e, out, &written);
 }
 
 /* What the copy says of itself. */
@@ -56,7 +55,7 @@ int message_render(struct arena *a, const struct plan *p, const struct identity 
 	const char *rule = "order";
 	int rc;
 
-	*r = (struct rendering){.untouched = p->untouched};
+	*r = (struct rendering){.untouched = p->untouched, .parts_left = (unsigned)p->left_part_count};
 	rc = copy_make(a, p, id, s, &c);
 	if (rc == 0) {
 		rc = write_out(p->message, &c.edits, out, &written);
@@ -77,5 +76,5 @@ int message_render(struct arena *a, const struct plan *p, const struct identity 
 	r->untouched = UNTOUCHED_PROOF;
 	r->broken = rc == -REFUSE_PROOF ? rule : "seal";
 	r->left = (unsigned)p->left_count;
-	return pass(a, p, out);
+	return message_pass(a, p, out);
 }

@@ -3,8 +3,13 @@
 #include "core/base/refuse.h"
 #include "core/parse/url.h"
 
+#include <string.h>
+
 #define MAX_CAMPAIGN_HEADERS 32
 #define MAX_UTM 16
+#define MAX_SIGNERS 64
+#define MAX_FEEDBACK_ID 64
+#define MAX_CFBL_ADDRESS 254 /* RFC 5321 4.5.3.1.3 */
 
 /* The next word between blanks; empty: no more. */
 static slice word_at(slice s, size_t *at)
@@ -42,12 +47,58 @@ static int utm_decode(struct arena *a, slice text, struct policy *out, struct bu
 	return 0;
 }
 
+static int refuse(struct buf *why, const char *setting, const char *value, const char *want)
+{
+	buf_printf(why, "%s = %s: want %s", setting, value, want);
+	return -REFUSE_SYNTAX;
+}
+
+/* What goes into a header field as it is. */
+static bool made_of(slice s, size_t most, const char *others)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!ascii_alnum(s.p[i]) && (s.p[i] == 0 || !strchr(others, s.p[i])))
+			return false;
+	return s.len <= most;
+}
+
+/* The fields that are added, and who signs. 0, or -REFUSE_SYNTAX with *why. */
+static int fields_decode(struct arena *a, const struct config *c, struct policy *out, struct buf *why)
+{
+	slice address = slice_str(c->track_cfbl_address), words = slice_str(c->rewriter_signed_domains);
+	slice *signers = arena_array(a, slice, MAX_SIGNERS + 1);
+	bool resign = slice_eq(slice_str(c->rewriter_signed), SLICE("resign"));
+	size_t n = 0, at = 0;
+
+	out->feedback_id = slice_str(c->track_feedback_id);
+	if (!made_of(out->feedback_id, MAX_FEEDBACK_ID, "-._~"))
+		return refuse(why, "track.feedback_id", c->track_feedback_id,
+			"at most 64 letters, digits and -._~");
+	out->cfbl_address = address;
+	if (address.len && (!made_of(address, MAX_CFBL_ADDRESS, "-._~+@") ||
+				   slice_chr(address, '@', 0) - 1 >= address.len - 2 ||
+				   slice_chr(address, '@', 0) != slice_rchr(address, '@')))
+		return refuse(
+			why, "track.cfbl_address", c->track_cfbl_address, "a plain address, or nothing");
+	if (!resign && !slice_eq(slice_str(c->rewriter_signed), SLICE("pass")))
+		return refuse(why, "rewriter.signed", c->rewriter_signed, "pass or resign");
+	while (n <= MAX_SIGNERS && (signers[n] = word_at(words, &at)).len > 0)
+		n++;
+	if (n > MAX_SIGNERS || (resign && n == 0))
+		return refuse(why, "rewriter.signed_domains", c->rewriter_signed_domains,
+			"1 to 64 domains with rewriter.signed = resign");
+	out->signers = signers;
+	out->signer_count = resign ? n : 0;
+	return 0;
+}
+
 int settings_policy(struct arena *a, const struct config *c, struct policy *out, struct buf *why)
 {
 	slice words = slice_str(c->rewriter_campaign_headers), url = slice_str(c->track_url), host;
 	slice *headers = arena_array(a, slice, MAX_CAMPAIGN_HEADERS);
 	size_t n = 0, at = 0;
 	uint8_t *lower;
+	int rc;
 
 	while (n < MAX_CAMPAIGN_HEADERS && (headers[n] = word_at(words, &at)).len > 0)
 		n++;
@@ -71,9 +122,14 @@ int settings_policy(struct arena *a, const struct config *c, struct policy *out,
 		.track_url_text = c->track_url_text,
 		.amp_links = c->track_amp_links,
 		.top_pixel = c->track_top_pixel,
+		.base_links = c->track_base_links,
 		.default_campaign = slice_str(c->rewriter_default_campaign),
 		.default_tenant = slice_str(c->rewriter_default_tenant),
 		.campaign_headers = headers,
 		.campaign_header_count = n};
-	return utm_decode(a, slice_str(c->track_utm), out, why);
+	if (!privacy_decode(slice_str(c->track_mode), &out->mode))
+		return refuse(
+			why, "track.mode", c->track_mode, "off, anonymous, pseudonymous, identified or full");
+	rc = fields_decode(a, c, out, why);
+	return rc < 0 ? rc : utm_decode(a, slice_str(c->track_utm), out, why);
 }

@@ -6,8 +6,7 @@
 #include "rewriter/message.h"
 
 /* *out borrows the configuration's text and the arena. 0, or -REFUSE_SYNTAX:
- * track.url is no http or https URL with a host, or track.utm is not a list of
- * parameters; *why says so. */
+ * one of them is not what it has to be; *why says which and what that is. */
 int settings_policy(struct arena *a, const struct config *c, struct policy *out, struct buf *why);
 
 #endif

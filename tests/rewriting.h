@@ -32,6 +32,7 @@ static inline void rewriting_open(struct rewriting *r)
 	r->sealer = sealer_open(&r->ring);
 	r->policy = (struct policy){.track_url = SLICE("https://t.example"),
 		.track_host = SLICE("t.example"),
+		.mode = PRIVACY_FULL,
 		.opens = true,
 		.clicks = true,
 		.text_links = true,

@@ -20,6 +20,19 @@
 	M(messages_in, COUNTER, "Messages read from clients, one for each copy")                             \
 	M(messages_rewritten, COUNTER, "Messages sent on with edits")                                        \
 	M(messages_untouched, COUNTER, "Messages sent on without edits")                                     \
+	M(untouched_no_campaign, COUNTER, "Of these: no campaign is known")                                  \
+	M(untouched_off, COUNTER, "Of these: tracking is off, by setting or field")                          \
+	M(untouched_nothing_to_do, COUNTER, "Of these: nothing to edit was found")                           \
+	M(untouched_signed, COUNTER, "Of these: signed (DKIM, ARC, S/MIME, PGP)")                            \
+	M(untouched_encrypted, COUNTER, "Of these: encrypted")                                               \
+	M(untouched_attached, COUNTER, "Of these: nothing but attachments")                                  \
+	M(untouched_report, COUNTER, "Of these: delivery and other reports")                                 \
+	M(untouched_charset, COUNTER, "Of these: a charset that hides ASCII")                                \
+	M(untouched_encoding, COUNTER, "Of these: an unknown or broken transfer encoding")                   \
+	M(untouched_cap, COUNTER, "Of these: a cap of docs/REWRITING.md was passed")                         \
+	M(untouched_malformed, COUNTER, "Of these: parts that contradict themselves")                        \
+	M(untouched_already_rewritten, COUNTER, "Of these: rewritten before")                                \
+	M(parts_left, COUNTER, "Text and HTML parts left alone in messages that were edited")                \
 	M(messages_proof_failed, COUNTER, "Rewritten messages whose proof failed: the original was sent")    \
 	M(messages_delivered, COUNTER, "Messages that the next hop took")                                    \
 	M(messages_deferred, COUNTER, "Messages answered with a 4xx reply")                                  \
@@ -34,7 +47,7 @@
 	M(log_unmatched, COUNTER, "Delivery facts whose message is not ours or not known")                   \
 	M(events_folded, COUNTER, "Events folded into campaign state")                                       \
 	M(frames_refused, COUNTER, "Stream entries that did not decode")                                     \
-	M(events_refused, COUNTER, "Events stepped over: unknown kind, sequence too large, wrong partition")  \
+	M(events_refused, COUNTER, "Events stepped over: unknown kind, sequence too large, wrong partition") \
 	M(fold_commits, COUNTER, "Fold transactions committed")                                              \
 	M(fold_conflicts, COUNTER, "Fold transactions refused because another fold owns the partition")      \
 	M(api_requests, COUNTER, "Requests to the reports API")                                              \
@@ -44,7 +57,7 @@ enum metric {
 #define M(name, kind, help) METRIC_##name,
 	METRIC_LIST(M)
 #undef M
-	METRIC_COUNT
+		METRIC_COUNT
 };
 
 void metric_add(enum metric m, int64_t n);

@@ -218,6 +218,7 @@ static int read_options(void *arg)
 	rc = read_keys(op);
 	if (rc != LANDFALL_OK)
 		return rc;
+	l->policy.mode = PRIVACY_FULL;
 	l->policy.opens = !(flags & LANDFALL_NO_OPENS);
 	l->policy.clicks = !(flags & LANDFALL_NO_CLICKS);
 	l->policy.text_links = !(flags & LANDFALL_NO_TEXT_LINKS);

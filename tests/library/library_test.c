@@ -73,6 +73,7 @@ static void engine_start(struct engine *e)
 	e->sealer = sealer_open(&e->ring);
 	e->policy = (struct policy){.track_url = SLICE("https://T.example:8443"),
 		.track_host = SLICE("t.example"),
+		.mode = PRIVACY_FULL,
 		.opens = true,
 		.clicks = true,
 		.text_links = true,

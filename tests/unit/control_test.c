@@ -2,6 +2,7 @@
 
 #include "rewriter/control.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct arena a;
@@ -45,7 +46,7 @@ static void track_fields(void **state)
 		{"X-Landfall-Track: pens=on\r\n", PRIVACY_OFF, true, true},
 		{"X-Landfall-Track: =;=\r\n", PRIVACY_OFF, true, true},
 	};
-	struct policy p = {.opens = true, .clicks = true};
+	struct policy p = {.mode = PRIVACY_FULL, .opens = true, .clicks = true};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -60,7 +61,7 @@ static void track_fields(void **state)
 	}
 	/* A field never turns on what the configuration has off. */
 	{
-		struct policy off = {.opens = false, .clicks = false};
+		struct policy off = {.mode = PRIVACY_FULL, .opens = false, .clicks = false};
 		struct control c;
 
 		read_fields("X-Landfall-Track: opens=on; clicks=on; mode=full\r\n", &off, &c);
@@ -92,8 +93,10 @@ static void campaigns(void **state)
 		/* One of the others that cannot be read is no reason to stop. */
 		{"X-Campaign-Id:\r\nFeedback-ID: f\r\n", SLICE("f")},
 	};
-	struct policy p = {
-		.default_campaign = SLICE("default"), .campaign_headers = others, .campaign_header_count = 3};
+	struct policy p = {.mode = PRIVACY_FULL,
+		.default_campaign = SLICE("default"),
+		.campaign_headers = others,
+		.campaign_header_count = 3};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -106,7 +109,7 @@ static void campaigns(void **state)
 
 static void the_rest(void **state)
 {
-	struct policy p = {.default_tenant = SLICE("acme")};
+	struct policy p = {.mode = PRIVACY_FULL, .default_tenant = SLICE("acme")};
 	struct control c;
 	const char *fields =
 		"X-Landfall-Tenant: other\r\nMessage-ID: <1@a>\r\nx-landfall-recipient-id: 4711\r\n"
@@ -131,6 +134,96 @@ static void the_rest(void **state)
 	assert_true(c.signed_ && c.ours);
 }
 
+/* A tenant that cannot be read, or two: counted for nobody rather than for another. */
+static void tenants(void **state)
+{
+	static const struct {
+		const char *fields;
+		slice tenant, campaign;
+	} rows[] = {
+		{"X-Landfall-Tenant: b\r\n", SLICE("b"), SLICE("spring")},
+		{"X-Landfall-Tenant:\r\n", SLICE("acme"), SLICE("")},
+		{"X-Landfall-Tenant: b\x01\r\n", SLICE("acme"), SLICE("")},
+		{"X-Landfall-Tenant: b\r\nX-Landfall-Tenant: c\r\n", SLICE("acme"), SLICE("")},
+		{"X-Landfall-Tenant:\r\nX-Landfall-Campaign: x\r\n", SLICE("acme"), SLICE("")},
+	};
+	struct policy p = {.mode = PRIVACY_FULL,
+		.default_tenant = SLICE("acme"),
+		.default_campaign = SLICE("spring"),
+		.allow_tenant = true};
+	struct control c;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		read_fields(rows[i].fields, &p, &c);
+		test_slices_equal(rows[i].fields, c.tenant, rows[i].tenant);
+		test_slices_equal(rows[i].fields, c.campaign, rows[i].campaign);
+	}
+	/* Where it is not believed it does no harm. */
+	p.allow_tenant = false;
+	read_fields("X-Landfall-Tenant:\r\n", &p, &c);
+	test_slices_equal("not believed", c.campaign, SLICE("spring"));
+}
+
+/* The setting is a floor of privacy. */
+static void modes(void **state)
+{
+	static const char *const words[] = {"off", "anonymous", "pseudonymous", "identified", "full"};
+	char field[64];
+
+	(void)state;
+	for (unsigned floor = PRIVACY_OFF; floor <= PRIVACY_FULL; floor++) {
+		for (unsigned asked = PRIVACY_OFF; asked <= PRIVACY_FULL; asked++) {
+			struct policy p = {.mode = (enum privacy)floor};
+			struct control c;
+
+			snprintf(field, sizeof field, "X-Landfall-Track: mode=%s\r\n", words[asked]);
+			read_fields(field, &p, &c);
+			test_numbers_equal(field, c.privacy, floor < asked ? floor : asked);
+			read_fields("A: 1\r\n", &p, &c);
+			test_numbers_equal("no field", c.privacy, floor);
+			read_fields("X-Landfall-Track: mode=most\r\n", &p, &c);
+			test_numbers_equal("unreadable", c.privacy, PRIVACY_OFF);
+		}
+	}
+}
+
+static void signatures(void **state)
+{
+	static const slice own[] = {SLICE("brand.example"), SLICE("Mail.Brand.Example")};
+	static const struct {
+		const char *fields;
+		bool stays;
+		unsigned cut;
+	} rows[] = {
+		{"DKIM-Signature: v=1; a=rsa-sha256; d=brand.example; s=x; b=AA\r\n", false, 1},
+		{"DKIM-Signature: v=1;\r\n\td = BRAND.example\r\n\t; b=AA\r\n", false, 1},
+		{"DKIM-Signature: d=mail.brand.example\r\n", false, 1},
+		{"DKIM-Signature: d=sub.mail.brand.example\r\n", true, 0},
+		{"DKIM-Signature: d=other.example; i=@brand.example\r\n", true, 0},
+		{"DKIM-Signature: bd=brand.example\r\n", true, 0},
+		{"DKIM-Signature: d=\r\n", true, 0},
+		{"DKIM-Signature:\r\n", true, 0},
+		{"DKIM-Signature: d=brand.example\r\nDKIM-Signature: d=brand.example\r\n", false, 2},
+		{"DKIM-Signature: d=brand.example\r\nDKIM-Signature: d=other.example\r\n", true, 1},
+		{"DKIM-Signature: d=brand.example\r\nARC-Seal: d=brand.example\r\n", true, 1},
+		{"ARC-Message-Signature: d=brand.example\r\n", true, 0},
+	};
+	struct policy pass = {.mode = PRIVACY_FULL}, resign = {.signers = own, .signer_count = 2};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct control c;
+
+		read_fields(rows[i].fields, &resign, &c);
+		test_numbers_equal(rows[i].fields, c.signed_, rows[i].stays);
+		test_numbers_equal(rows[i].fields, c.cut_count, rows[i].cut);
+		read_fields(rows[i].fields, &pass, &c);
+		test_numbers_equal(rows[i].fields, c.signed_, true);
+		test_numbers_equal(rows[i].fields, c.cut_count, 0);
+	}
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -151,6 +244,9 @@ int main(void)
 		cmocka_unit_test(track_fields),
 		cmocka_unit_test(campaigns),
 		cmocka_unit_test(the_rest),
+		cmocka_unit_test(tenants),
+		cmocka_unit_test(modes),
+		cmocka_unit_test(signatures),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

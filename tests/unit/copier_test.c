@@ -1,6 +1,7 @@
 #include "tests/testing.h"
 
 #include "core/io/keyfile.h"
+#include "core/io/metrics.h"
 #include "core/model/provider.h"
 #include "core/model/verp.h"
 #include "rewriter/copier.h"
@@ -14,7 +15,9 @@
 #define HEAD                                                                                                 \
 	"Message-ID: <1@b>\r\nX-Landfall-Campaign: spring\r\nMIME-Version: 1.0\r\nContent-Type: "            \
 	"text/html\r\n\r\n"
-#define TRACKED HEAD "<body><a href=\"https://shop.example/\">x</a></body>\r\n"
+#define BODY "<body><a href=\"https://shop.example/\">x</a></body>\r\n"
+#define UNTRACKED "Message-ID: <1@b>\r\nMIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n" BODY
+#define TRACKED HEAD BODY
 
 struct bench {
 	char dir[64];
@@ -26,10 +29,11 @@ struct bench {
 	struct envelope envelope;
 };
 
-static void open_copier(struct bench *b, slice domain, size_t arena)
+static void open_copier_as(struct bench *b, slice domain, size_t arena, enum privacy mode)
 {
 	struct copier_config cfg = {.policy = {.track_url = SLICE("https://t.example"),
 					    .track_host = SLICE("t.example"),
+					    .mode = mode,
 					    .opens = true,
 					    .clicks = true,
 					    .default_tenant = SLICE("acme")},
@@ -42,6 +46,11 @@ static void open_copier(struct bench *b, slice domain, size_t arena)
 
 	copier_close(&b->copier);
 	b->copier = copier_open(&cfg);
+}
+
+static void open_copier(struct bench *b, slice domain, size_t arena)
+{
+	open_copier_as(b, domain, arena, PRIVACY_FULL);
 }
 
 static void put_recipient(struct bench *b, const char *address)
@@ -180,7 +189,7 @@ static void the_original_goes(void **state)
 	assert_true(c->shared && !c->tracked && !c->has_sender);
 	/* Grown past what the hop takes. */
 	c = prepare(b, SLICE(TRACKED), sizeof TRACKED + 10);
-	test_slices_equal("too large", c->message, SLICE(TRACKED));
+	test_slices_equal("too large", c->message, SLICE(UNTRACKED));
 	assert_true(c->tracked);
 	/* Too costly to understand. */
 	open_copier(b, SLICE_NONE, 64);
@@ -192,7 +201,7 @@ static void the_original_goes(void **state)
 		open_copier(b, SLICE_NONE, arena);
 		c = prepare(b, SLICE(TRACKED), 0);
 		assert_int_equal(c->code, 0);
-		if (!slice_eq(c->message, SLICE(TRACKED)))
+		if (!slice_eq(c->message, SLICE(TRACKED)) && !slice_eq(c->message, SLICE(UNTRACKED)))
 			assert_true(slice_find(c->message, SLICE("https://t.example/c/"), 0) != SLICE_NPOS);
 	}
 }
@@ -227,6 +236,116 @@ static void records(void **state)
 	test_slices_equal("queue id", b->copy.event.queue_id, SLICE("X"));
 	prepare(b, SLICE("Subject: x\r\n\r\n"), 0);
 	assert_false(copier_taken(b->copier, &b->copy, SLICE("2.0.0 Ok")));
+}
+
+/* The sender's own id is kept where the mode allows it, and a field may only ask
+ * for less than the setting. */
+static void own_ids(void **state)
+{
+	static const struct {
+		const char *name, *fields;
+		enum privacy mode;
+		bool tracked, hashed, kept;
+	} rows[] = {
+		{"full", "X-Landfall-Recipient-Id: c-1\r\n", PRIVACY_FULL, true, true, true},
+		{"identified by setting", "X-Landfall-Recipient-Id: c-1\r\n", PRIVACY_IDENTIFIED, true, true,
+			true},
+		{"pseudonymous by setting", "X-Landfall-Recipient-Id: c-1\r\n", PRIVACY_PSEUDONYMOUS, true,
+			true, false},
+		{"pseudonymous by field",
+			"X-Landfall-Recipient-Id: c-1\r\nX-Landfall-Track: mode=pseudonymous\r\n",
+			PRIVACY_FULL, true, true, false},
+		{"a field does not raise it",
+			"X-Landfall-Recipient-Id: c-1\r\nX-Landfall-Track: mode=full\r\n", PRIVACY_ANONYMOUS,
+			true, false, false},
+		{"anonymous by setting", "X-Landfall-Recipient-Id: c-1\r\n", PRIVACY_ANONYMOUS, true, false,
+			false},
+		{"none given", "", PRIVACY_FULL, true, true, false},
+		{"off by setting", "X-Landfall-Recipient-Id: c-1\r\n", PRIVACY_OFF, false, false, false},
+		{"off by field", "X-Landfall-Track: mode=off\r\n", PRIVACY_FULL, false, false, false},
+	};
+	struct bench *b = *state;
+	struct buf m;
+
+	buf_init(&m, 1 << 16);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		uint64_t made;
+
+		open_copier_as(b, SLICE("bounce.example"), 0, rows[i].mode);
+		buf_clear(&m);
+		buf_str(&m, rows[i].fields);
+		buf_str(&m, TRACKED);
+		prepare(b, buf_slice(&m), 0);
+		test_numbers_equal(rows[i].name, b->copy.tracked, rows[i].tracked);
+		test_numbers_equal(rows[i].name, b->copy.has_sender, rows[i].tracked);
+		/* No control field goes out, whatever becomes of the message. */
+		test_numbers_equal(rows[i].name,
+			slice_ifind(b->copy.message, SLICE("X-Landfall-Recipient"), 0) == SLICE_NPOS &&
+				slice_ifind(b->copy.message, SLICE("X-Landfall-Track"), 0) == SLICE_NPOS &&
+				slice_ifind(b->copy.message, SLICE("X-Landfall-Campaign"), 0) == SLICE_NPOS,
+			1);
+		if (!rows[i].tracked) {
+			test_slices_equal(rows[i].name, b->copy.message, SLICE(UNTRACKED));
+			continue;
+		}
+		test_numbers_equal(rows[i].name, b->copy.event.recipient != 0, rows[i].hashed);
+		test_slices_equal(rows[i].name, slice_of(b->copy.own_id, b->copy.own_id_len),
+			rows[i].kept ? SLICE("c-1") : SLICE(""));
+		outbox_flush(b->outbox);
+		made = outbox_account(b->outbox).made;
+		assert_true(copier_taken(b->copier, &b->copy, SLICE("2.0.0 Ok")));
+		outbox_flush(b->outbox);
+		test_numbers_equal(rows[i].name, (long long)(outbox_account(b->outbox).made - made),
+			rows[i].kept ? 2 : 1);
+	}
+	/* off, and nothing to take out: the very bytes, and the sender as he came. */
+	open_copier_as(b, SLICE("bounce.example"), 0, PRIVACY_OFF);
+	prepare(b, SLICE(UNTRACKED), 0);
+	assert_ptr_equal(b->copy.message.p, (const uint8_t *)UNTRACKED);
+	assert_true(b->copy.shared && !b->copy.has_sender);
+	buf_free(&m);
+}
+
+/* Untouched messages are counted by their reason. */
+static void counted(void **state)
+{
+	static const struct {
+		enum metric metric;
+		slice message;
+	} rows[] = {
+		{METRIC_untouched_no_campaign, SLICE(UNTRACKED)},
+		{METRIC_untouched_off, SLICE("X-Landfall-Track: mode=off\r\n" TRACKED)},
+		{METRIC_untouched_nothing_to_do, SLICE("X-Landfall-Campaign: c\r\n\r\nx\r\n")},
+		{METRIC_untouched_signed, SLICE("DKIM-Signature: d=x\r\n" TRACKED)},
+		{METRIC_untouched_encrypted,
+			SLICE("X-Landfall-Campaign: c\r\nContent-Type: application/pkcs7-mime\r\n\r\nx")},
+		{METRIC_untouched_attached,
+			SLICE("X-Landfall-Campaign: c\r\nContent-Type: message/rfc822\r\n\r\nA: b\r\n")},
+		{METRIC_untouched_report, SLICE("X-Landfall-Campaign: c\r\nContent-Type: multipart/report; "
+						"boundary=b\r\n\r\n--b\r\n\r\n--b--\r\n")},
+		{METRIC_untouched_charset, SLICE("X-Landfall-Campaign: c\r\nContent-Type: text/html; "
+						 "charset=utf-16\r\n\r\nx")},
+		{METRIC_untouched_encoding, SLICE("X-Landfall-Campaign: c\r\nContent-Type: text/html\r\n"
+						  "Content-Transfer-Encoding: x\r\n\r\nx")},
+		{METRIC_untouched_cap,
+			SLICE("X-Landfall-Campaign: c\r\nContent-Type: multipart/mixed; boundary="
+			      "01234567890123456789012345678901234567890123456789012345678901234567890"
+			      "\r\n\r\nx")},
+		{METRIC_untouched_malformed, SLICE("X-Landfall-Campaign: c\r\nContent-Type: text/html\r\n"
+						   "Content-Type: text/plain\r\n\r\nx")},
+		{METRIC_untouched_already_rewritten, SLICE("X-Landfall-Id: x\r\n" TRACKED)},
+	};
+	struct bench *b = *state;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		int64_t before = metric_get(rows[i].metric), all = metric_get(METRIC_messages_untouched);
+
+		prepare(b, rows[i].message, 0);
+		test_numbers_equal("reason",
+			(long long)(i * 10 + (size_t)(metric_get(rows[i].metric) - before)),
+			(long long)(i * 10 + 1));
+		assert_int_equal(metric_get(METRIC_messages_untouched) - all, 1);
+	}
 }
 
 /* A message that some were taken for: these are known when it comes again, the
@@ -278,6 +397,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_original_goes, setup, teardown),
 		cmocka_unit_test_setup_teardown(senders, setup, teardown),
 		cmocka_unit_test_setup_teardown(records, setup, teardown),
+		cmocka_unit_test_setup_teardown(own_ids, setup, teardown),
+		cmocka_unit_test_setup_teardown(counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(mixed, setup, teardown),
 	};
 

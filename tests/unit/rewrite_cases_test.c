@@ -186,9 +186,36 @@ static void case_06_other_elements(void **state)
 			SLICE("<base href=\"https://a.example/n/\"><a href=\"x.html\">")},
 	};
 
+#define BASE "<base href=\"https://a.example/n/i.html?q#f\">"
+	static const struct row below[] = {
+		{"a file", SLICE(BASE "<a href=\"x.html\">"),
+			SLICE(BASE "<a href=\"C(https://a.example/n/x.html)\">")},
+		{"a path", SLICE(BASE "<a href=\"/x\">"), SLICE(BASE "<a href=\"C(https://a.example/x)\">")},
+		{"a query", SLICE(BASE "<a href=\"?a=1&amp;b\">"),
+			SLICE(BASE "<a href=\"C(https://a.example/n/i.html?a=1&b)\">")},
+		{"a folder up", SLICE(BASE "<a href=\" ../x \">"),
+			SLICE(BASE "<a href=\"C(https://a.example/n/../x)\">")},
+		SAME("within the page", BASE "<a href=\"#top\"><a href=\"\">"),
+		SAME("other schemes", BASE "<a href=\"mailto:a@a.example\">"),
+		SAME("placeholders", BASE "<a href=\"{{x}}\">"),
+		{"absolute ones", SLICE(BASE "<a href=\"https://b.example/\"><a href=\"//c.example/\">"),
+			SLICE(BASE "<a href=\"C(https://b.example/)\"><a href=\"C(https://c.example/)\">")},
+		{"the first base counts",
+			SLICE("<base target=x><base href=https://a.example><base href=https://b.example/><a "
+			      "href=x>"),
+			SLICE("<base target=x><base href=https://a.example><base href=https://b.example/><a "
+			      "href=C(https://a.example/x)>")},
+		SAME("a base that is none",
+			"<base href=\"n/\"><base href=\"https://b.example/\"><a href=\"x.html\">"),
+		SAME("in a comment",
+			"<!--[if mso]><base href=\"https://a.example/\"><![endif]--><a href=\"x.html\">"),
+	};
+
 	(void)state;
 	links_only();
 	ROWS(HTML, rows);
+	r.policy.base_links = true;
+	ROWS(HTML, below);
 }
 
 static void case_07_mso(void **state)
