@@ -297,7 +297,9 @@ static struct worker *worker_take(struct landfall *l)
 
 static void worker_give(struct landfall *l, struct worker *w)
 {
-	if (w->arena.used > MEMORY_KEPT)
+	/* Close to the cap a block that was kept decides what still fits: with a cap of
+	 * the caller's every call begins with nothing, so that the same one ends the same. */
+	if (w->arena.used > MEMORY_KEPT || l->max_memory)
 		arena_free(&w->arena);
 	else
 		arena_reset(&w->arena);
