@@ -103,11 +103,24 @@ slice charset_mask(struct arena *a, enum charset c, slice text)
 	return mask_iso2022jp(a, text);
 }
 
+/* An escape that was begun at the end of s takes in what is put behind it. */
+static bool ends_in_escape(slice s)
+{
+	static const slice begun[] = {SLICE("\x1b"), SLICE("\x1b$"), SLICE("\x1b("), SLICE("\x1b$(")};
+
+	for (size_t i = 0; i < sizeof begun / sizeof *begun; i++)
+		if (slice_ends(s, begun[i]))
+			return true;
+	return false;
+}
+
 bool charset_ascii_at(enum charset c, slice text, size_t at)
 {
 	bool ascii = true;
 	size_t i = 0;
 
+	if (c == CHARSET_ISO2022JP && ends_in_escape(slice_sub(text, 0, at)))
+		return false;
 	while (c == CHARSET_ISO2022JP && i < at && i < text.len) {
 		bool next;
 		size_t n = text.p[i] == ESC ? escape(slice_from(text, i), &next) : 0;

@@ -753,6 +753,8 @@ static void case_22_charsets(void **state)
 			SLICE("\x1b$B<!\x1b(B<a href=\"C(https://a.example/x)\">\x1b$B<a "
 			      "href=\"https://a.example/y\">\x1b(B</a>PIX")},
 		SAME("no pixel among kanji", "<p>\x1b$B<!"),
+		SAME("no pixel in an escape that was begun", "<p>\x1b$("),
+		SAME("nor behind its first byte", "<p>\x1b\r\n"),
 	};
 	char header[256];
 	struct buf shown;
