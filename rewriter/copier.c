@@ -282,7 +282,7 @@ bool copier_taken(struct copier *c, struct relay_copy *copy, slice text)
 	return true;
 }
 
-/* A key for who sends to whom. */
+/* A key for who sends to whom; RELAY_SENDER: to anyone. */
 static uint64_t pair_of(const struct copier *c, const struct envelope *e, unsigned i)
 {
 	struct buf both;
@@ -291,7 +291,7 @@ static uint64_t pair_of(const struct copier *c, const struct envelope *e, unsign
 	buf_init(&both, 2 * SMTP_MAX_PARAMS);
 	buf_put(&both, buf_slice(&e->sender));
 	buf_byte(&both, 0); /* stands in no address */
-	buf_put(&both, envelope_address(e, i));
+	buf_put(&both, i == RELAY_SENDER ? SLICE_NONE : envelope_address(e, i));
 	h = hash_content(c->cfg.ring, buf_slice(&both));
 	buf_free(&both);
 	return h;
@@ -309,6 +309,11 @@ bool copier_alone(const struct copier *c, const struct envelope *e, unsigned i)
 	return !mixed_empty(c->mixed) && mixed_find(c->mixed, pair_of(c, e, i), MIXED_ALONE, clock_ms());
 }
 
+bool copier_owed(const struct copier *c, const struct envelope *e, unsigned i)
+{
+	return !mixed_empty(c->mixed) && mixed_any(c->mixed, pair_of(c, e, i));
+}
+
 bool copier_known(const struct copier *c, const struct envelope *e, unsigned i, slice message)
 {
 	uint64_t pair;
@@ -323,10 +328,15 @@ bool copier_known(const struct copier *c, const struct envelope *e, unsigned i, 
 static void remember(struct copier *c, const struct envelope *e, slice message, const struct relay_outcome *o)
 {
 	uint64_t content = content_of(c, message), now = clock_ms();
-	bool again = false;
+	bool again = false, taken = false;
 
-	for (unsigned i = 0; i < e->count; i++)
+	for (unsigned i = 0; i < e->count; i++) {
 		again |= o[i].known;
+		taken |= o[i].code / 100 == 2;
+	}
+	/* Stays until it is old: its recipients may come in several transactions. */
+	if (taken)
+		mixed_put(c->mixed, pair_of(c, e, RELAY_SENDER), content, now);
 	for (unsigned i = 0; i < e->count; i++) {
 		if (o[i].code / 100 == 2)
 			mixed_put(c->mixed, pair_of(c, e, i), content, now);

@@ -43,8 +43,9 @@ void copier_prepare(struct copier *c, const struct envelope *e, unsigned i, slic
  * there is something to flush and to wait for. */
 bool copier_taken(struct copier *c, struct relay_copy *copy, slice text);
 
-/* As relay_world.alone, .known and .answered. */
+/* As relay_world.alone, .owed, .known and .answered. */
 bool copier_alone(const struct copier *c, const struct envelope *e, unsigned i);
+bool copier_owed(const struct copier *c, const struct envelope *e, unsigned i);
 bool copier_known(const struct copier *c, const struct envelope *e, unsigned i, slice message);
 void copier_answered(
 	struct copier *c, const struct envelope *e, slice message, const struct relay_outcome *o, bool mixed);

@@ -90,6 +90,13 @@ static bool alone(void *arg, const struct envelope *e, unsigned i)
 	return copier_alone(c->front->cfg.copier, e, i);
 }
 
+static bool owed(void *arg, const struct envelope *e, unsigned i)
+{
+	struct client *c = arg;
+
+	return copier_owed(c->front->cfg.copier, e, i);
+}
+
 static bool known(void *arg, const struct envelope *e, unsigned i, slice message)
 {
 	struct client *c = arg;
@@ -157,7 +164,7 @@ static void answered(
 	}
 }
 
-static const struct relay_world world = {alone, known, prepare, taken, sync_wanted, answered};
+static const struct relay_world world = {alone, owed, known, prepare, taken, sync_wanted, answered};
 
 /* The next hop. */
 

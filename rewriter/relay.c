@@ -227,8 +227,8 @@ static void prepare_copy(struct relay *r)
 	buf_clear(&c->sender);
 	c->message = buf_slice(&r->session.message);
 	r->world->prepare(r->arg, &r->session.envelope, r->at, c->message, r->exchange.offer.size, c);
-	/* Others have theirs already. */
-	if (r->at > 0)
+	/* Others have theirs already; or one will be refused, and not the others. */
+	if (r->at > 0 || r->doubtful)
 		c->shared = false;
 }
 
@@ -285,6 +285,8 @@ static void rcpt(struct relay *r)
 	const struct envelope *e = &r->session.envelope;
 	bool alone = !r->session.cfg->lmtp && r->world->alone(r->arg, e, e->count);
 
+	if (e->count == 0)
+		r->doubtful = false;
 	if (e->count > 0 && (alone || r->alone)) {
 		session_answer(&r->session, 452, SLICE(ALONE));
 		return;
@@ -487,6 +489,14 @@ static void note_failure(struct relay *r, int code, slice text)
 	buf_put(&r->text, text);
 }
 
+/* Refused for good by a hop that took a message from this sender (for recipient
+ * i) of which the client was not told so yet. If it is that message that comes
+ * again, 5xx would bounce what was delivered; only the message will show. */
+static bool owed(const struct relay *r, int code, unsigned i)
+{
+	return code >= 500 && !r->session.cfg->lmtp && r->world->owed(r->arg, &r->session.envelope, i);
+}
+
 static void answer_mail(struct relay *r, int code, slice text)
 {
 	if (r->phase == RELAY_DELIVER || r->session.mail != SESSION_ASKED) {
@@ -495,6 +505,23 @@ static void answer_mail(struct relay *r, int code, slice text)
 	}
 	if (code >= 400)
 		r->mail_sent = false;
+	if (owed(r, code, RELAY_SENDER)) {
+		/* Each recipient is asked for with MAIL before it, or is told this. */
+		note_failure(r, code, text);
+		code = 250;
+		text = SLICE("2.1.0 Ok");
+	}
+	session_answer(&r->session, code, text);
+}
+
+static void tell_rcpt(struct relay *r, int code, slice text)
+{
+	r->held += code / 100 == 2;
+	if (owed(r, code, r->session.envelope.count)) {
+		r->doubtful = true;
+		code = 250;
+		text = SLICE("2.1.5 Ok");
+	}
 	session_answer(&r->session, code, text);
 }
 
@@ -509,11 +536,9 @@ static void answer_rcpt(struct relay *r, int code, slice text)
 		note_failure(r, code, text);
 	/* MAIL said again on a new connection was refused: that is the reason. */
 	else if (r->failed)
-		session_answer(&r->session, r->failed, buf_slice(&r->text));
-	else {
-		r->held += code / 100 == 2;
-		session_answer(&r->session, code, text);
-	}
+		tell_rcpt(r, r->failed, buf_slice(&r->text));
+	else
+		tell_rcpt(r, code, text);
 }
 
 static void answer_data(struct relay *r, int code, slice text)

@@ -24,6 +24,8 @@
 #include "rewriter/exchange.h"
 #include "rewriter/session.h"
 
+#include <limits.h>
+
 /* Bytes of a client that came while it waits for an answer. */
 #define RELAY_MAX_PENDING (256 * 1024)
 
@@ -54,9 +56,14 @@ struct relay_outcome {
 	size_t at, len; /* text, in relay.texts */
 };
 
+#define RELAY_SENDER UINT_MAX /* instead of a recipient */
+
 struct relay_world {
 	/* RCPT of recipient i of e. Must it not share a transaction? SMTP only. */
 	bool (*alone)(void *arg, const struct envelope *e, unsigned i);
+	/* Did the hop take a message from this sender, for recipient i or (with
+	 * RELAY_SENDER) for anyone, of which the client has to be told yet? */
+	bool (*owed)(void *arg, const struct envelope *e, unsigned i);
 	/* The message is whole. Did the hop take it for recipient i when the
 	 * client came before? SMTP only. */
 	bool (*known)(void *arg, const struct envelope *e, unsigned i, slice message);
@@ -106,6 +113,7 @@ struct relay {
 	bool mail_sent;  /* the hop has MAIL of this transaction */
 	unsigned held;   /* recipients that the hop has of it */
 	bool alone;      /* its only recipient must stay so */
+	bool doubtful;   /* a recipient was taken that the hop refuses: relay_world.owed */
 	bool used;       /* a transaction ended on this connection */
 	bool heard;      /* the hop said something since MAIL */
 	int failed;      /* first refusal within the group that delivers, 0: none */

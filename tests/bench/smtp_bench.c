@@ -82,7 +82,7 @@ static void transaction(struct relay *r, slice wire)
 
 int main(void)
 {
-	static const struct relay_world world = {alone, known, prepare, taken, sync_wanted, answered};
+	static const struct relay_world world = {alone, alone, known, prepare, taken, sync_wanted, answered};
 	struct session_config cfg = {.host = SLICE("bench"), .max_message = 1 << 20};
 	struct buf wire, message, again;
 	struct smtp_data d;

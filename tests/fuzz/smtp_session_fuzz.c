@@ -92,6 +92,14 @@ static bool alone(void *arg, const struct envelope *e, unsigned i)
 	return slice_starts(envelope_address(e, i), SLICE("u7"));
 }
 
+static bool owed(void *arg, const struct envelope *e, unsigned i)
+{
+	struct fuzz *f = arg;
+
+	check(!f->lmtp && (i == e->count || i == RELAY_SENDER));
+	return i == RELAY_SENDER ? f->known != 0 : f->known & bit_of(envelope_address(e, i));
+}
+
 static bool known(void *arg, const struct envelope *e, unsigned i, slice message)
 {
 	struct fuzz *f = arg;
@@ -195,7 +203,7 @@ static void answered(
 	f->recorded = false;
 }
 
-static const struct relay_world world = {alone, known, prepare, taken, sync_wanted, answered};
+static const struct relay_world world = {alone, owed, known, prepare, taken, sync_wanted, answered};
 
 static void hop_say(struct fuzz *f, const char *reply)
 {

@@ -366,6 +366,8 @@ static void mixed(void **state)
 	assert_true(copier_known(b->copier, e, 0, m));
 	assert_false(copier_known(b->copier, e, 0, other) || copier_alone(b->copier, e, 0));
 	assert_true(copier_alone(b->copier, e, 1) && !copier_known(b->copier, e, 1, m));
+	assert_true(copier_owed(b->copier, e, 0) && copier_owed(b->copier, e, RELAY_SENDER));
+	assert_false(copier_owed(b->copier, e, 1) || copier_owed(b->copier, e, 2));
 	assert_false(copier_alone(b->copier, e, 2) || copier_known(b->copier, e, 2, m));
 	/* Again, without the second one: put off once more. */
 	o[0].known = true;
@@ -374,6 +376,7 @@ static void mixed(void **state)
 	/* Another sender is another message. */
 	buf_str(&e->sender, "x");
 	assert_false(copier_known(b->copier, e, 0, m) || copier_alone(b->copier, e, 1));
+	assert_false(copier_owed(b->copier, e, 0) || copier_owed(b->copier, e, RELAY_SENDER));
 	e->sender.len--;
 	/* The client heard what is true of them: nothing is left to be remembered. */
 	o[1].code = o[2].code = 250;

@@ -30,7 +30,7 @@ enum manner {
  * o it has waited for long; h the
  * client's handshake is wanted, T it is done, H the hop's is done; = what became of the recipients; . all is
  * over; ~ the relay must not want a connection. A recipient k... was taken at an earlier attempt, z... must
- * be alone. */
+ * be alone; q... is owed another message than this, as is a sender q... */
 static const struct script {
 	const char *name;
 	int manner;
@@ -409,6 +409,38 @@ static const struct script {
 		{OPENED, ">RCPT TO:<k@c>\r\n", "+RCPT TO:<k@c>\r\n", "-250 2.1.5 Ok\r\n", "<250 2.1.5 Ok\r\n",
 			">DATA\r\n", "<354 end data with <CR><LF>.<CR><LF>\r\n", ">hi\r\n.\r\n", COPY("u"),
 			"!", "?", "<" MIXED_TEXT, "=mixed 451 250k"}},
+	{"taken before, refused now: the message shows", OWN,
+		{HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "-250 a\r\n", "<250 a\r\n",
+			">RCPT TO:<k@c>\r\n", "+RCPT TO:<k@c>\r\n", "-550 5.1.1 gone\r\n",
+			"<250 2.1.5 Ok\r\n", ">DATA\r\nhi\r\n.\r\n", "=250k",
+			"<354 end data with <CR><LF>.<CR><LF>\r\n250 2.0.0 Ok, taken at an earlier "
+			"attempt\r\n"}},
+	{"another message of theirs was taken: refused as it is", OWN,
+		{HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "-250 a\r\n", "<250 a\r\n",
+			">RCPT TO:<q@c>\r\n", "+RCPT TO:<q@c>\r\n", "-550 5.1.1 gone\r\n",
+			"<250 2.1.5 Ok\r\n", ">DATA\r\nhi\r\n.\r\n",
+			"+RSET\r\nMAIL FROM:<a@b> SIZE=4\r\nRCPT TO:<q@c>\r\nDATA\r\n",
+			"-250 a\r\n250 b\r\n550 5.1.1 gone\r\n503 no\r\n",
+			"<354 end data with <CR><LF>.<CR><LF>\r\n550 5.1.1 gone\r\n"}},
+	{"put off though taken before: it comes again", OWN,
+		{HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "-250 a\r\n", "<250 a\r\n",
+			">RCPT TO:<k@c>\r\n", "+RCPT TO:<k@c>\r\n", "-451 4.7.1 later\r\n",
+			"<451 4.7.1 later\r\n"}},
+	{"a sender that is owed, refused: its recipients tell", OWN,
+		{HELLO, ">MAIL FROM:<q@b>\r\nRCPT TO:<u@c>\r\nRCPT TO:<k@c>\r\nDATA\r\n",
+			"+MAIL FROM:<q@b>\r\nRCPT TO:<u@c>\r\n", "-550 5.7.1 no\r\n503 first MAIL\r\n",
+			"+MAIL FROM:<q@b>\r\nRCPT TO:<k@c>\r\n", "-550 5.7.1 no\r\n503 first MAIL\r\n",
+			"<250 2.1.0 Ok\r\n550 5.7.1 no\r\n250 2.1.5 Ok\r\n354 end data with "
+			"<CR><LF>.<CR><LF>\r\n",
+			">hi\r\n.\r\n", "=250k", "<250 2.0.0 Ok, taken at an earlier attempt\r\n"}},
+	{"one of several is owed another message and refused: each has a copy", AS_IS,
+		{OPENED, ">RCPT TO:<q@c>\r\n", "+RCPT TO:<q@c>\r\n", "-550 5.1.1 gone\r\n",
+			"<250 2.1.5 Ok\r\n", ">DATA\r\n", "<354 end data with <CR><LF>.<CR><LF>\r\n",
+			">hi\r\n.\r\n", "+RSET\r\nMAIL FROM:<a@b> SIZE=4\r\nRCPT TO:<u@c>\r\nDATA\r\n",
+			"-250 a\r\n250 b\r\n250 c\r\n354 d\r\n", "+hi\r\n.\r\n", "-250 e\r\n",
+			"+MAIL FROM:<a@b> SIZE=4\r\nRCPT TO:<q@c>\r\nDATA\r\n",
+			"-250 b\r\n550 5.1.1 gone\r\n503 no\r\n",
+			"<451 4.3.0 not taken for all recipients yet, try again\r\n"}},
 	{"one that must be alone, not first", OWN,
 		{OPENED, ">RCPT TO:<z@c>\r\n",
 			"<452 4.5.3 this recipient needs a transaction of its own, try again\r\n", "+",
@@ -645,6 +677,14 @@ static bool alone(void *arg, const struct envelope *e, unsigned i)
 	return slice_starts(envelope_address(e, i), SLICE("z"));
 }
 
+static bool owed(void *arg, const struct envelope *e, unsigned i)
+{
+	slice who = i == RELAY_SENDER ? buf_slice(&e->sender) : envelope_address(e, i);
+
+	(void)arg;
+	return slice_starts(who, SLICE("k")) || slice_starts(who, SLICE("q"));
+}
+
 static bool known(void *arg, const struct envelope *e, unsigned i, slice message)
 {
 	(void)arg;
@@ -703,7 +743,7 @@ static void answered(
 	++*(unsigned *)arg;
 }
 
-static const struct relay_world world = {alone, known, prepare, taken, sync_wanted, answered};
+static const struct relay_world world = {alone, owed, known, prepare, taken, sync_wanted, answered};
 
 static void expect(const char *name, struct buf *out, const char *want)
 {
