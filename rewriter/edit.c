@@ -51,27 +51,32 @@ void edit_apply(slice in, const struct edits *e, uint8_t *to)
 		memcpy(to, in.p + pos, in.len - pos);
 }
 
-bool edit_undoes(slice in, slice out, const struct edits *e)
+bool edit_undoes_part(slice in, size_t from, slice out, const struct edit *list, size_t count)
 {
 	size_t i = 0, o = 0;
 
-	for (size_t k = 0; k < e->count; k++) {
-		const struct edit *x = &e->list[k];
-		size_t gap;
+	for (size_t k = 0; k < count; k++) {
+		const struct edit *x = &list[k];
+		size_t at = x->offset - from, gap;
 
-		if (x->offset < i || x->offset > in.len || x->length > in.len - x->offset)
+		if (x->offset < from || at < i || at > in.len || x->length > in.len - at)
 			return false;
-		gap = x->offset - i;
+		gap = at - i;
 		if (out.len - o < gap || out.len - o - gap < x->bytes.len)
 			return false;
-		if (!slice_eq(slice_sub(in, i, x->offset), slice_sub(out, o, o + gap)))
+		if (!slice_eq(slice_sub(in, i, at), slice_sub(out, o, o + gap)))
 			return false;
 		/* A text that was encoded anew is proved by decoding it. */
 		if ((x->site || !x->part) &&
 			!slice_eq(slice_sub(out, o + gap, o + gap + x->bytes.len), x->bytes))
 			return false;
-		i = x->offset + x->length;
+		i = at + x->length;
 		o += gap + x->bytes.len;
 	}
 	return slice_eq(slice_from(in, i), slice_from(out, o)) && in.len - i == out.len - o;
+}
+
+bool edit_undoes(slice in, slice out, const struct edits *e)
+{
+	return edit_undoes_part(in, 0, out, e->list, e->count);
 }

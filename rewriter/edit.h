@@ -35,5 +35,8 @@ void edit_apply(slice in, const struct edits *e, uint8_t *to);
 /* Is `out` what the edits make of `in`: with each new text put back to the old
  * one, is it the same byte by byte? Believes nothing that edit_apply did. */
 bool edit_undoes(slice in, slice out, const struct edits *e);
+/* The same for a stretch: in begins at offset `from` of what the edits are for,
+ * and only these `count` of them are in it. */
+bool edit_undoes_part(slice in, size_t from, slice out, const struct edit *list, size_t count);
 
 #endif

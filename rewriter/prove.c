@@ -134,9 +134,9 @@ static void conditional(struct scan *s, const struct html_token *t)
 
 /* Read the new HTML again: every link and pixel stands where it was put, as
  * markup, and no other pixel. */
-static const char *html_wrong(struct arena *a, const struct copy *c, const struct part_copy *pc, slice dec)
+static const char *html_wrong(const struct copy *c, const struct part_copy *pc, slice in)
 {
-	struct scan s = {.c = c, .in = charset_mask(a, pc->plan->charset, dec), .x = {.e = &pc->inner}};
+	struct scan s = {.c = c, .in = in, .x = {.e = &pc->inner}};
 	struct html_iter it;
 	struct html_token t;
 	size_t at;
@@ -166,40 +166,108 @@ static size_t end_in_copy(const struct edits *e, size_t *i, size_t grown, size_t
 	return to + grown;
 }
 
-/* Read one token of the new text from an offset at which markup is read. */
-static bool token_at(slice in, size_t from, enum html_kind kind, size_t to, struct html_token *t)
+/* The stretch of the new text that begins where old offset `start` went and is
+ * len bytes long, shorter only at the end of the text. `i`: the first edit that is
+ * not before it. Where the text was not decoded (dec.p NULL) it is put together
+ * from the old text and the edits, which has been proved to be the same. */
+static slice stretch(struct arena *a, const struct part_copy *pc, slice dec, size_t start, size_t grown,
+	size_t i, size_t len)
+{
+	slice old = pc->plan->dec;
+	struct buf b;
+
+	if (dec.p)
+		return slice_sub(dec, start + grown, start + grown + len);
+	b = (struct buf){.p = arena_alloc(a, len), .room = len, .cap = len};
+	while (b.len < len) {
+		const struct edit *x = i < pc->inner.count ? &pc->inner.list[i++] : NULL;
+		slice gap = slice_sub(old, start, x ? x->offset : old.len);
+
+		buf_put(&b, slice_sub(gap, 0, len - b.len));
+		if (!x)
+			break;
+		buf_put(&b, slice_sub(x->bytes, 0, len - b.len));
+		start = x->offset + x->length;
+	}
+	return buf_slice(&b);
+}
+
+/* Is the first token of in, at which markup is read, of this kind and this long?
+ * in holds one byte more, where the text goes on: that is all that a tokenizer
+ * could see of what follows. */
+static bool token_is(slice in, enum html_kind kind, size_t len, struct html_token *t)
 {
 	struct html_iter it;
 
-	html_start_span(&it, in, (struct html_span){from, in.len});
-	return html_next(&it, t) > 0 && t->kind == kind && t->from == from && t->to == to;
+	html_start(&it, in);
+	return html_next(&it, t) > 0 && t->kind == kind && t->from == 0 && t->to == len;
 }
 
 /* The tag whose first edit is e->list[*i]: still the same tag, and its link is
  * the value of its href. *i and *grown go behind it. */
-static const char *tag_wrong(slice old, slice in, const struct edits *e, size_t *i, size_t *grown)
+static const char *tag_wrong(struct arena *a, const struct part_copy *pc, slice dec, size_t *i, size_t *grown)
 {
+	const struct edits *e = &pc->inner;
 	const struct site *s = e->list[*i].site;
-	size_t from = s->tag_from + *grown, n = *i, to = end_in_copy(e, &n, *grown, s->tag_to);
-	size_t name_to = s->tag_from + 1;
+	size_t n = *i, len = end_in_copy(e, &n, *grown, s->tag_to) - (s->tag_from + *grown), name_to;
+	slice in = stretch(a, pc, dec, s->tag_from, *grown, *i, len + 1);
+	/* of old offsets in `in` */
+	size_t shift = (size_t)0 - s->tag_from;
 	struct html_token t;
-	struct html_attr a;
+	struct html_attr h;
 
-	if (!token_at(in, from, HTML_START, to, &t))
+	if (!token_is(in, HTML_START, len, &t))
 		return "tag";
-	name_to += t.name.to - t.name.from;
-	if (!slice_eq(html_slice(in, t.name), slice_sub(old, s->tag_from + 1, name_to)))
+	name_to = s->tag_from + 1 + (t.name.to - t.name.from);
+	if (!slice_eq(html_slice(in, t.name), slice_sub(pc->plan->dec, s->tag_from + 1, name_to)))
 		return "tag-name";
 	for (; *i < n; ++*i) {
 		const struct edit *x = &e->list[*i];
 
 		if (!x->fold && x->site->kind == SITE_LINK &&
-			(!html_attr_find(in, &t, SLICE("href"), &a) || a.value.from != x->offset + *grown ||
-				!slice_eq(html_slice(in, a.value), x->bytes)))
+			(!html_attr_find(in, &t, SLICE("href"), &h) || h.value.from != x->offset + shift ||
+				!slice_eq(html_slice(in, h.value), x->bytes)))
 			return "link";
+		shift += x->bytes.len - x->length;
 		*grown += x->bytes.len - x->length;
 	}
 	return NULL;
+}
+
+/* The pixel that is edit i: is it read as one where it stands? */
+static bool pixel_read(
+	struct arena *a, const struct copy *c, const struct part_copy *pc, slice dec, size_t i, size_t grown)
+{
+	const struct edit *list = pc->inner.list, *x = &list[i];
+	size_t start = x->offset, before = 0, k = i;
+	struct html_token t;
+	struct html_attr src;
+	slice in;
+
+	/* Two bytes of the new text before it, be they of an edit or of the old text. */
+	while (before < 2 && start > 0) {
+		size_t edge = k ? list[k - 1].offset + list[k - 1].length : 0, gap = start - edge;
+
+		if (gap >= 2 - before || k == 0) {
+			gap = gap < 2 - before ? gap : 2 - before;
+			start -= gap;
+			before += gap;
+			if (k == 0)
+				break;
+		} else {
+			before += gap + list[--k].bytes.len;
+			start = list[k].offset;
+			grown -= list[k].bytes.len - list[k].length;
+		}
+	}
+	in = stretch(a, pc, dec, start, grown, k, before + x->bytes.len + 1);
+	/* The one way in which text before it could swallow it. */
+	if (slice_ends(slice_sub(in, 0, before), SLICE("</")))
+		return false;
+	in = slice_from(in, before);
+	return token_is(in, HTML_START, x->bytes.len, &t) && html_is(in, &t, SLICE("img")) &&
+	       html_attr_find(in, &t, SLICE("src"), &src) && src.value.to <= x->bytes.len &&
+	       starts_ours(c, html_slice(in, src.value), TOKEN_OPEN);
 }
 
 /* Every tag that was edited is read again where it stands now. By induction that
@@ -207,30 +275,20 @@ static const char *tag_wrong(slice old, slice in, const struct edits *e, size_t 
  * is the same bytes, each edited tag begins and ends where it did and has the
  * name that it had, so the tokenizer goes through the same states. Neither the
  * edited tags nor the pixel switch its state. */
-static const char *tags_wrong(struct arena *a, const struct part_copy *pc, slice dec)
+static const char *tags_wrong(struct arena *a, const struct copy *c, const struct part_copy *pc, slice dec)
 {
-	slice in = charset_mask(a, pc->plan->charset, dec), old = pc->plan->dec;
 	const struct edits *e = &pc->inner;
 	size_t i = 0, grown = 0;
 	unsigned found = 0;
 	uint32_t comment = SITE_NONE;
 	struct html_token t;
-	struct html_attr src;
 	const char *wrong;
 
 	while (i < e->count) {
 		const struct edit *x = &e->list[i];
 
 		if (x->site->kind == SITE_PIXEL) {
-			size_t from = x->offset + grown;
-
-			/* The one way in which text before it could swallow it. */
-			if (slice_ends(slice_sub(in, 0, from), SLICE("</")))
-				return "pixel";
-			if (!token_at(in, from, HTML_START, from + x->bytes.len, &t) ||
-				!html_is(in, &t, SLICE("img")) ||
-				!html_attr_find(in, &t, SLICE("src"), &src) ||
-				src.value.to > from + x->bytes.len)
+			if (!pixel_read(a, c, pc, dec, i, grown))
 				return "pixel";
 			found++;
 			grown += x->bytes.len - x->length;
@@ -238,30 +296,136 @@ static const char *tags_wrong(struct arena *a, const struct part_copy *pc, slice
 			continue;
 		}
 		if (x->site->comment_from != SITE_NONE && x->site->comment_from != comment) {
-			size_t n = i;
+			size_t n = i, len;
 
 			comment = x->site->comment_from;
-			if (!token_at(in, comment + grown, HTML_COMMENT,
-				    end_in_copy(e, &n, grown, x->site->comment_to), &t))
+			len = end_in_copy(e, &n, grown, x->site->comment_to) - (comment + grown);
+			if (!token_is(stretch(a, pc, dec, comment, grown, i, len + 1), HTML_COMMENT, len, &t))
 				return "comment";
 		}
-		wrong = tag_wrong(old, in, e, &i, &grown);
+		wrong = tag_wrong(a, pc, dec, &i, &grown);
 		if (wrong)
 			return wrong;
 	}
 	return found == pc->pixels ? NULL : "pixel";
 }
 
-/* Decode the part of the copy and compare it with the decoded original. */
-static const char *part_wrong(
-	struct arena *a, const struct copy *c, const struct part_copy *pc, slice body, bool whole)
+/* Quoted-printable means a line what it means whatever stands around the line. So
+ * only the lines that hold an edit are decoded again; the others were compared as
+ * they stand. out: the copy, in which the part's edits, [list, list + count), are
+ * moved by grown. */
+static bool lines_right(struct arena *a, const struct copy *c, const struct part_copy *pc, slice out,
+	const struct edit *list, size_t count, size_t grown)
 {
+	const struct mime_part *part = pc->plan->part;
+	slice in = slice_sub(c->plan->message, 0, part->to);
+	const struct qp_text *t = &pc->plan->qp;
+	size_t from, to = part->body; /* the lines that are being looked at */
+
+	if (count != pc->inner.count)
+		return false;
+	for (size_t i = 0, n; i < count; i = n) {
+		size_t start = grown, lf = slice_rchr(slice_sub(in, to, list[i].offset), '\n');
+		size_t dec_from, dec_to;
+		struct qp_text now;
+
+		from = lf == SLICE_NPOS ? to : to + lf + 1;
+		for (n = i; n < count && (n == i || list[n].offset < to); n++) {
+			if (list[n].site != pc->inner.list[n].site)
+				return false;
+			lf = slice_chr(in, '\n', list[n].offset + list[n].length);
+			to = lf == SLICE_NPOS ? in.len : lf + 1;
+			grown += list[n].bytes.len - list[n].length;
+		}
+		qp_decode(a, slice_sub(out, from + start, to + grown), &now);
+		dec_from = qp_decoded(t, from - part->body);
+		dec_to = qp_decoded(t, to - part->body);
+		if (!edit_undoes_part(slice_sub(t->dec, dec_from, dec_to), dec_from, now.dec,
+			    &pc->inner.list[i], n - i))
+			return false;
+	}
+	return true;
+}
+
+/* Where there is no transfer encoding: are the message's edits the text's? */
+static bool edits_alike(const struct part_copy *pc, const struct edit *list, size_t count)
+{
+	if (count != pc->inner.count)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		const struct edit *x = &pc->inner.list[i];
+
+		if (list[i].offset - pc->plan->part->body != x->offset || list[i].length != x->length ||
+			!slice_eq(list[i].bytes, x->bytes))
+			return false;
+	}
+	return true;
+}
+
+/* The pixel's markup, in which blanks may have become line ends. */
+static bool pixel_same(slice pixel, slice now, slice line_end)
+{
+	size_t i = 0;
+
+	for (size_t k = 0; k < pixel.len; k++) {
+		if (i < now.len && now.p[i] == pixel.p[k])
+			i++;
+		else if (pixel.p[k] == ' ' && slice_starts(slice_from(now, i), line_end))
+			i += line_end.len;
+		else
+			return false;
+	}
+	return i == now.len && pixel.len > 0;
+}
+
+/* Does the edit stand where its site is, and put in what that is for? A pixel is
+ * read as markup later. */
+static bool site_right(const struct copy *c, const struct part_copy *pc, const struct edit *x)
+{
+	const struct site *s = x->site;
+
+	if (!s)
+		return false;
+	if (x->fold && x->length == 1 && (x->offset == s->fold_before || x->offset == s->fold_after))
+		return slice_eq(x->bytes, pc->plan->line_end);
+	if (x->offset != s->from || x->length != s->to - s->from)
+		return false;
+	switch (s->kind) {
+	case SITE_LINK:
+	case SITE_TEXT_LINK:
+		return x->bytes.len && slice_eq(x->bytes, c->urls[s->target]);
+	case SITE_PIXEL:
+		return pc->plan->html && pixel_same(c->pixel[s->target], x->bytes, pc->plan->line_end);
+	default:
+		return slice_eq(x->bytes, x->fold ? pc->plan->line_end : SLICE_NONE);
+	}
+}
+
+/* Decode the part of the copy and compare it with the decoded original. */
+static const char *part_wrong(struct arena *a, const struct copy *c, const struct part_copy *pc, slice out,
+	const struct edit *list, size_t count, size_t grown, bool whole)
+{
+	const struct mime_part *part = pc->plan->part;
+	size_t end = part->to + grown;
 	struct qp_text qp;
 	struct mimeb64_text b64;
-	slice dec = body;
+	slice body, dec;
 
-	switch (pc->plan->part->cte) {
+	for (size_t i = 0; i < count; i++)
+		end += list[i].bytes.len - list[i].length;
+	for (size_t i = 0; i < pc->inner.count; i++)
+		if (!site_right(c, pc, &pc->inner.list[i]))
+			return "site";
+	body = dec = slice_sub(out, part->body + grown, end);
+	switch (part->cte) {
 	case MIME_QP:
+		/* Masked text is made of all of it. */
+		if (!whole && pc->plan->charset != CHARSET_ISO2022JP) {
+			if (!lines_right(a, c, pc, out, list, count, grown))
+				return "decoded";
+			dec = SLICE_NONE;
+			break;
+		}
 		qp_decode(a, body, &qp);
 		dec = qp.dec;
 		break;
@@ -271,14 +435,18 @@ static const char *part_wrong(
 		dec = b64.dec;
 		break;
 	default:
+		/* The body is the text, and has been compared. */
+		if (!whole && !edits_alike(pc, list, count))
+			return "decoded";
 		break;
 	}
-	/* Without a transfer encoding that has been compared already. */
-	if ((dec.p != body.p || whole) && !edit_undoes(pc->plan->dec, dec, &pc->inner))
+	if (dec.p && (dec.p != body.p || whole) && !edit_undoes(pc->plan->dec, dec, &pc->inner))
 		return "decoded";
 	if (!pc->plan->html)
 		return NULL;
-	return whole ? html_wrong(a, c, pc, dec) : tags_wrong(a, pc, dec);
+	if (dec.p)
+		dec = charset_mask(a, pc->plan->charset, dec);
+	return whole ? html_wrong(c, pc, dec) : tags_wrong(a, c, pc, dec);
 }
 
 /* "https://t.example/c/" + token: does it open to the destination? */
@@ -316,19 +484,19 @@ static int prove(struct arena *a, const struct copy *c, const struct identity *i
 				(c->amp && !opens_to(c, id, s, &p->targets.list[i], c->amp[i], PLACE_AMP))))
 			return -REFUSE_PROOF;
 	for (size_t i = 0; i < p->part_count; i++) {
-		const struct mime_part *m = p->parts[i]->part;
-		size_t from, to;
+		size_t first, before;
 
 		/* All its links found no room on their lines. */
 		if (c->parts[i].inner.count == 0)
 			continue;
 		for (; next < c->edits.count && c->edits.list[next].part != p->parts[i]; next++)
 			grown += c->edits.list[next].bytes.len - c->edits.list[next].length;
-		from = m->body + grown;
+		first = next;
+		before = grown;
 		for (; next < c->edits.count && c->edits.list[next].part == p->parts[i]; next++)
 			grown += c->edits.list[next].bytes.len - c->edits.list[next].length;
-		to = m->to + grown;
-		*rule = part_wrong(a, c, &c->parts[i], slice_sub(out, from, to), whole);
+		*rule = part_wrong(
+			a, c, &c->parts[i], out, &c->edits.list[first], next - first, before, whole);
 		if (*rule)
 			return -REFUSE_PROOF;
 	}

@@ -113,7 +113,7 @@ static inline uint64_t equals_8(uint64_t v)
 
 static size_t blocks_portable(struct decode *d, size_t at, uint64_t *starts, uint32_t *before, uint8_t *to)
 {
-	for (; d->n - at >= BLOCK; at += BLOCK) {
+	for (; at + BLOCK <= d->n; at += BLOCK) {
 		uint64_t equals = 0;
 
 		for (unsigned k = 0; k < BLOCK; k += 8)
@@ -130,7 +130,7 @@ CPU_TARGET_AVX2 static size_t blocks_avx2(
 {
 	const __m256i equal = _mm256_set1_epi8('=');
 
-	for (; d->n - at >= BLOCK + 32; at += BLOCK) {
+	for (; at + BLOCK + 32 <= d->n; at += BLOCK) {
 		__m256i a = _mm256_loadu_si256((const __m256i *)(d->p + at));
 		__m256i b = _mm256_loadu_si256((const __m256i *)(d->p + at + 32));
 		uint64_t equals = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, equal));
@@ -188,9 +188,12 @@ CPU_TARGET_AVX512 static size_t blocks_avx512(
 	uint8_t *q = d->q;
 	uint64_t gone = low_bits(d->i - at); /* of the block's bytes: end of a sequence that began before */
 
-	for (; d->n - at >= BLOCK + 2; at += BLOCK) {
-		__m512i v0 = _mm512_loadu_si512(p + at), v1 = _mm512_loadu_si512(p + at + 1);
-		__m512i v2 = _mm512_loadu_si512(p + at + 2), x1, x2;
+	for (; at < d->n; at += BLOCK) {
+		/* Beyond the end are zeros, which mean nothing in any place. */
+		size_t left = d->n - at;
+		__m512i v0 = _mm512_maskz_loadu_epi8(low_bits(left), p + at), x1, x2;
+		__m512i v1 = _mm512_maskz_loadu_epi8(low_bits(left - 1), p + at + 1);
+		__m512i v2 = _mm512_maskz_loadu_epi8(low_bits(left > 2 ? left - 2 : 0), p + at + 2);
 		uint64_t bad1, bad2, equals = _mm512_cmpeq_epi8_mask(v0, _mm512_set1_epi8('='));
 		uint64_t lf = equals & _mm512_cmpeq_epi8_mask(v1, _mm512_set1_epi8('\n'));
 		uint64_t crlf = equals & _mm512_cmpeq_epi8_mask(v1, _mm512_set1_epi8('\r')) &
@@ -213,7 +216,7 @@ CPU_TARGET_AVX512 static size_t blocks_avx512(
 			gone = d->i > at + BLOCK ? low_bits(d->i - at - BLOCK) : 0;
 			continue;
 		}
-		keep = ~(gone | three << 1 | three << 2 | crlf | lf | lf << 1);
+		keep = low_bits(left) & ~(gone | three << 1 | three << 2 | crlf | lf | lf << 1);
 		gone = three >> 62 | three >> 63 | lf >> 63;
 		/* shifted within pairs of bytes; what comes over from the neighbour is masked off */
 		x1 = _mm512_and_si512(_mm512_slli_epi16(x1, 4), _mm512_set1_epi8((char)0xf0));
@@ -255,11 +258,13 @@ void qp_decode_by(enum cpu_path path, struct arena *a, slice enc, struct qp_text
 	must(n < UINT32_MAX);
 	at = blocks(path, &d, at, starts, before, to);
 	at = blocks_portable(&d, at, starts, before, to);
-	/* the last bytes, and none if there are none */
-	before[at / BLOCK] = (uint32_t)(d.q - to);
-	for (size_t i = at; i < n; i++)
-		equals |= (uint64_t)(enc.p[i] == '=') << (i - at);
-	block(&d, at, equals, &starts[at / BLOCK], false);
+	/* The last bytes; where nothing is left, a word for the end. */
+	if (at <= n) {
+		for (size_t i = at; i < n; i++)
+			equals |= (uint64_t)(enc.p[i] == '=') << (i - at);
+		before[at / BLOCK] = (uint32_t)(d.q - to);
+		block(&d, at, equals, &starts[at / BLOCK], false);
+	}
 	*out = (struct qp_text){
 		.enc = enc, .dec = slice_of(to, (size_t)(d.q - to)), .starts = starts, .before = before};
 }
@@ -287,6 +292,15 @@ size_t qp_place(const struct qp_text *t, size_t d)
 	for (size_t n = d - t->before[at]; n > 0; n--)
 		starts &= starts - 1;
 	return at * BLOCK + (size_t)__builtin_ctzll(starts);
+}
+
+size_t qp_decoded(const struct qp_text *t, size_t i)
+{
+	size_t at = i / BLOCK;
+
+	if (i >= t->enc.len)
+		return t->dec.len;
+	return t->before[at] + (size_t)__builtin_popcountll(t->starts[at] & low_bits(i % BLOCK));
 }
 
 size_t qp_place_after(const struct qp_text *t, size_t d)
@@ -324,20 +338,43 @@ void qp_put_hex(struct qp_writer *w, uint8_t c)
 /* Bytes that stand for themselves anywhere. */
 static const bool plain[256] = {['!' ... '<'] = true, ['>' ... '~'] = true};
 
+/* How many of the first n do. */
+static size_t plain_run(const uint8_t *p, size_t n)
+{
+	size_t i = 0;
+
+#ifdef __SSE2__
+	for (; n - i >= 16; i += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(p + i));
+		/* Above 0x7e are 0x7f and, as signed bytes are compared, what is negative. */
+		__m128i odd = _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8('!')),
+			_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f)),
+				_mm_cmpeq_epi8(v, _mm_set1_epi8('='))));
+		unsigned hit = (unsigned)_mm_movemask_epi8(odd);
+
+		if (hit)
+			return i + (unsigned)__builtin_ctz(hit);
+	}
+#endif
+	while (i < n && plain[p[i]])
+		i++;
+	return i;
+}
+
 void qp_put(struct qp_writer *w, slice bytes)
 {
 	size_t i = 0;
 
 	while (i < bytes.len) {
-		size_t from = i, room = w->column < QP_MAX_LINE - 1 ? QP_MAX_LINE - 1 - w->column : 0;
+		size_t room = w->column < QP_MAX_LINE - 1 ? QP_MAX_LINE - 1 - w->column : 0;
+		size_t left = bytes.len - i, run = plain_run(bytes.p + i, left < room ? left : room);
 
-		while (i < bytes.len && i - from < room && plain[bytes.p[i]])
-			i++;
-		buf_put(w->out, slice_sub(bytes, from, i));
-		w->column += i - from;
+		buf_put(w->out, slice_sub(bytes, i, i + run));
+		w->column += run;
+		i += run;
 		if (i == bytes.len)
 			return;
-		if (i - from == room) {
+		if (run == room) {
 			qp_break(w);
 		} else if (bytes.p[i] == ' ' && i + 1 < bytes.len) {
 			/* A blank may stand for itself where the line goes on behind it. */

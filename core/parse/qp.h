@@ -32,6 +32,8 @@ void qp_decode_by(enum cpu_path path, struct arena *a, slice enc, struct qp_text
 /* Where decoded byte d begins in the encoded text, soft breaks before it passed
  * over; the length of enc for d at the end. */
 size_t qp_place(const struct qp_text *t, size_t d);
+/* How many decoded bytes begin before offset i of enc. */
+size_t qp_decoded(const struct qp_text *t, size_t i);
 /* Where the representation of decoded byte d - 1 ends (0 for 0): a soft break
  * behind it stays outside. */
 size_t qp_place_after(const struct qp_text *t, size_t d);
@@ -43,8 +45,7 @@ struct qp_writer {
 	size_t column;
 };
 
-/* Append one byte encoded ("=3D", or itself), after a soft break if `after` more
- * columns (of what must follow on the same line) would not fit. */
+/* Append the bytes, encoded where they have to be, with soft breaks between. */
 void qp_put(struct qp_writer *w, slice bytes);
 /* A soft break now. */
 void qp_break(struct qp_writer *w);
