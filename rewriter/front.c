@@ -4,7 +4,7 @@
 #include "core/io/clock.h"
 #include "core/io/log.h"
 #include "core/io/metrics.h"
-#include "core/io/stream.h"
+#include "core/io/secure.h"
 #include "rewriter/hops.h"
 
 #include <errno.h>
@@ -20,13 +20,15 @@
 /* When the process has no descriptor left the listener rests for this long. */
 #define ACCEPT_PAUSE_MS 100
 
-enum { DOOR_SMTP, DOOR_LMTP, DOORS };
+enum { DOOR_SMTP, DOOR_LMTP, DOOR_SMTPS, DOORS };
 
 struct client {
 	struct front *front;
 	struct client *next, **link; /* list of all */
 	struct relay relay;
 	struct stream *stream; /* NULL: closed */
+	struct tls *tls;       /* the stream's; NULL: plain text */
+	bool shaking;          /* hands; nothing else is done with it meanwhile */
 	struct hop *hop;       /* NULL: none */
 	struct loop_timer *copies_timer;
 	bool copying; /* the first copy of a message for several was prepared */
@@ -48,13 +50,13 @@ struct front {
 		struct loop_fd *listener;
 	} door[DOORS];
 	struct loop *loop;
-	struct loop_timer *accept_pause, *stop_timer, *sync_timer;
+	struct loop_timer *accept_pause, *stop_timer, *sync_timer, *renew_timer;
 	struct client *clients;
 	unsigned count;
 	struct waiting put;    /* recorded in this turn */
 	struct waiting synced; /* flushed, not yet synced */
 	int64_t ticket;        /* of the last flush */
-	_Atomic bool stop_asked;
+	_Atomic bool stop_asked, renew_asked;
 	bool stopping;
 	uint64_t client_limit_ms;
 	uint8_t scratch[SCRATCH];
@@ -277,9 +279,48 @@ static void client_read(struct client *c)
 	}
 }
 
+/* TLS from here on: its first bytes are read next. */
+static void client_shake(struct client *c)
+{
+	c->tls = secure_stream(c->stream, c->front->cfg.transport->server, NULL);
+	c->shaking = true;
+	stream_limit(c->stream, TLS_HANDSHAKE_MS);
+}
+
+static void client_unsafe(struct client *c, const char *why)
+{
+	metric_add(METRIC_client_tls_failed, 1);
+	log_warn("front", "TLS with a client failed", "err=\"%s\"", why);
+	c->shaking = false;
+	stream_close(&c->stream);
+	relay_client_gone(&c->relay);
+}
+
+/* The client's part of the handshake, and maybe what it says behind it. */
+static void client_shaken(struct client *c)
+{
+	struct front *f = c->front;
+	ssize_t n = stream_read(c->stream, f->scratch, SCRATCH);
+
+	if (n < 0) {
+		client_unsafe(c, tls_why(c->tls));
+		return;
+	}
+	if (!tls_up(c->tls))
+		return;
+	metric_add(METRIC_client_tls, 1);
+	c->shaking = false;
+	if (relay_client_securing(&c->relay))
+		relay_client_secured(&c->relay);
+	if (n > 0)
+		relay_client_in(&c->relay, slice_of(f->scratch, (size_t)n));
+}
+
 static void client_late(struct client *c)
 {
-	if (relay_client_done(&c->relay))
+	if (c->shaking)
+		client_unsafe(c, "handshake timed out");
+	else if (relay_client_done(&c->relay))
 		stream_close(&c->stream); /* it does not even take the farewell */
 	else
 		relay_client_late(&c->relay);
@@ -291,6 +332,8 @@ static void client_happened(void *arg, int what)
 
 	if (what & STREAM_LATE)
 		client_late(c);
+	else if (c->shaking && (what & STREAM_READ))
+		client_shaken(c);
 	/* Not wanted now: stop looking until it is. */
 	else if ((what & STREAM_READ) && !relay_hungry(&c->relay))
 		stream_want(c->stream, c->relay.session.out.len ? STREAM_WRITE : 0);
@@ -313,22 +356,31 @@ static void client_write(struct client *c)
 	if (stream_write(c->stream, out) < 0) {
 		stream_close(&c->stream);
 		relay_client_gone(&c->relay);
-	} else if (relay_client_done(&c->relay) && out->len == 0 && c->relay.phase == RELAY_PROBE) {
+	} else if (out->len > 0 || stream_unsent(c->stream)) {
+		return;
+	} else if (relay_client_done(&c->relay) && c->relay.phase == RELAY_PROBE) {
 		stream_close(&c->stream);
 		relay_client_gone(&c->relay);
+	} else if (relay_client_securing(&c->relay) && !c->tls) {
+		client_shake(c);
 	}
 }
 
 static void client_arm(struct client *c)
 {
 	bool hungry = relay_hungry(&c->relay);
-	size_t left = c->relay.session.out.len;
+	bool left = c->relay.session.out.len > 0 || stream_unsent(c->stream);
 
-	if (left > 0)
+	/* The limit runs since the handshake began, whatever is said meanwhile. */
+	if (c->shaking) {
+		stream_want(c->stream, STREAM_READ);
+		return;
+	}
+	if (left)
 		stream_want(c->stream, STREAM_WRITE | (hungry ? STREAM_READ : 0));
 	else if (hungry)
 		stream_want(c->stream, STREAM_READ);
-	stream_limit(c->stream, left > 0 || hungry ? c->front->client_limit_ms : 0);
+	stream_limit(c->stream, left || hungry ? c->front->client_limit_ms : 0);
 }
 
 /* After anything happened to a client: carry out what its relay wants. c may be
@@ -376,6 +428,8 @@ static void client_open(struct door *d, int fd)
 	c->stream = stream_open(f->loop, fd, client_happened, c);
 	c->copies_timer = loop_timer(f->loop, copies_late, c);
 	relay_init(&c->relay, &d->session, &world, c);
+	if (d->session.tls_first)
+		client_shake(c);
 	pump(c);
 }
 
@@ -499,8 +553,18 @@ static void woken(void *arg)
 		loop_timer_set(f->sync_timer, FRONT_SYNC_MS);
 	else if (!f->synced.first)
 		loop_timer_stop(f->sync_timer);
+	if (atomic_exchange(&f->renew_asked, false))
+		transport_renew(f->cfg.transport, true);
 	if (f->stop_asked && !f->stopping)
 		begin_stop(f);
+}
+
+static void renew_due(void *arg)
+{
+	struct front *f = arg;
+
+	transport_renew(f->cfg.transport, false);
+	loop_timer_set(f->renew_timer, FRONT_RENEW_MS);
 }
 
 static void wake(void *arg)
@@ -515,7 +579,10 @@ static void door_open(struct front *f, int which, int fd)
 	*d = (struct door){.front = f, .fd = fd};
 	d->session = (struct session_config){.host = slice_str(f->cfg.config->rewriter_host_name),
 		.max_message = (size_t)f->cfg.config->rewriter_max_message_mb << 20,
-		.lmtp = which == DOOR_LMTP};
+		.lmtp = which == DOOR_LMTP,
+		.starttls = which != DOOR_SMTPS && f->cfg.transport->clients != TLS_NONE,
+		.need_tls = f->cfg.transport->clients == TLS_ENCRYPT,
+		.tls_first = which == DOOR_SMTPS};
 	if (fd >= 0)
 		d->listener = loop_watch(f->loop, fd, LOOP_READ, accept_ready, d);
 }
@@ -532,11 +599,14 @@ struct front *front_open(const struct front_config *cfg)
 	f->accept_pause = loop_timer(f->loop, accept_again, f);
 	f->stop_timer = loop_timer(f->loop, stop_now, f);
 	f->sync_timer = loop_timer(f->loop, sync_late, f);
+	f->renew_timer = loop_timer(f->loop, renew_due, f);
+	loop_timer_set(f->renew_timer, FRONT_RENEW_MS);
 	loop_on_turn(f->loop, turn, f);
 	loop_on_wake(f->loop, woken, f);
 	outbox_on_sync(cfg->outbox, wake, f->loop);
 	door_open(f, DOOR_SMTP, cfg->listen_fd);
 	door_open(f, DOOR_LMTP, cfg->lmtp_fd);
+	door_open(f, DOOR_SMTPS, cfg->smtps_fd);
 	f->hops = hops_open(f->loop, cfg->config);
 	return f;
 }
@@ -549,6 +619,12 @@ void front_run(struct front *f)
 void front_stop(struct front *f)
 {
 	f->stop_asked = true;
+	loop_wake(f->loop);
+}
+
+void front_renew(struct front *f)
+{
+	f->renew_asked = true;
 	loop_wake(f->loop);
 }
 
@@ -575,6 +651,7 @@ void front_close(struct front **fp)
 	loop_timer_free(&f->accept_pause);
 	loop_timer_free(&f->stop_timer);
 	loop_timer_free(&f->sync_timer);
+	loop_timer_free(&f->renew_timer);
 	loop_on_turn(f->loop, NULL, NULL);
 	loop_on_wake(f->loop, NULL, NULL);
 	free(f);

@@ -1,6 +1,8 @@
 /* The sockets of the SMTP and LMTP front: clients on one side, one connection to the
  * next hop for each of them on the other.
  *
+ * TLS begins where the relay says so, or with the connection (smtps).
+ *
  * One loop, one thread. What is put into the outbox in a turn is flushed at its
  * end as one batch; the clients that wait for it are answered when it is synced.
  */
@@ -11,6 +13,7 @@
 #include "core/io/loop.h"
 #include "core/io/outbox.h"
 #include "rewriter/copier.h"
+#include "rewriter/transport.h"
 
 /* How long transactions under way may take to end when stopping. */
 #define FRONT_STOP_MS 10000
@@ -21,6 +24,8 @@
 #define FRONT_COPIES_MS (4 * 60 * 1000)
 /* How long the hop may take to answer QUIT. */
 #define FRONT_QUIT_MS 5000
+/* How often the files of TLS are looked at for a change. */
+#define FRONT_RENEW_MS 60000
 
 struct front;
 
@@ -29,6 +34,8 @@ struct front_config {
 	const struct config *config; /* borrowed */
 	int listen_fd;               /* borrowed */
 	int lmtp_fd;                 /* borrowed; -1: none */
+	int smtps_fd;                /* borrowed; -1: none */
+	struct transport *transport; /* borrowed */
 	struct copier *copier;       /* borrowed */
 	struct outbox *outbox;       /* borrowed */
 };
@@ -39,5 +46,7 @@ void front_close(struct front **f);
 void front_run(struct front *f);
 /* From any thread: no new clients. */
 void front_stop(struct front *f);
+/* From any thread: read the files of TLS again. */
+void front_renew(struct front *f);
 
 #endif

@@ -27,7 +27,8 @@ struct rewriter {
 	struct config config;
 	struct keyring ring;
 	struct policy policy;
-	int listen_fd, lmtp_fd; /* -1: none */
+	int listen_fd, lmtp_fd, smtps_fd; /* -1: none */
+	struct transport transport;
 	struct loop *loop;
 	struct outbox *outbox;
 	struct sequence *sequence;
@@ -82,6 +83,28 @@ static bool same(const struct config_addr *a, const struct config_addr *b)
 }
 
 /* 0, or the exit status. */
+static int open_doors(struct rewriter *w, struct buf *why)
+{
+	const struct config *c = &w->config;
+	const struct {
+		const struct config_addr *address;
+		const char *setting;
+		int *fd;
+	} doors[] = {{&c->rewriter_listen, "rewriter.listen", &w->listen_fd},
+		{&c->rewriter_lmtp_listen, "rewriter.lmtp_listen", &w->lmtp_fd},
+		{&c->rewriter_smtps_listen, "rewriter.smtps_listen", &w->smtps_fd}};
+
+	for (unsigned i = 0; i < sizeof doors / sizeof *doors; i++) {
+		if (i > 0 && !doors[i].address->port)
+			continue;
+		*doors[i].fd = daemon_listen(doors[i].address, doors[i].setting, why);
+		if (*doors[i].fd < 0)
+			return fail_with(why, EXIT_WORLD);
+	}
+	return 0;
+}
+
+/* 0, or the exit status. */
 static int open_all(struct rewriter *w, struct buf *why)
 {
 	struct config *c = &w->config;
@@ -90,21 +113,20 @@ static int open_all(struct rewriter *w, struct buf *why)
 	if (rc < 0)
 		return fail_with(why, EXIT_REFUSED);
 	if (same(&c->rewriter_next_hop, &c->rewriter_listen) ||
-		same(&c->rewriter_next_hop, &c->rewriter_lmtp_listen)) {
-		buf_str(why, "rewriter.next_hop is rewriter.listen or lmtp_listen: mail would go round in "
-			     "circles");
+		same(&c->rewriter_next_hop, &c->rewriter_lmtp_listen) ||
+		same(&c->rewriter_next_hop, &c->rewriter_smtps_listen)) {
+		buf_str(why,
+			"rewriter.next_hop is rewriter.listen, lmtp_listen or smtps_listen: mail would go "
+			"round in circles");
 		return fail_with(why, EXIT_REFUSED);
 	}
 	if (keyfile_load(config_path(c, c->keys_file), &w->ring, why) < 0)
 		return fail_with(why, EXIT_WORLD);
-	w->listen_fd = daemon_listen(&c->rewriter_listen, "rewriter.listen", why);
-	if (w->listen_fd < 0)
-		return fail_with(why, EXIT_WORLD);
-	if (c->rewriter_lmtp_listen.port) {
-		w->lmtp_fd = daemon_listen(&c->rewriter_lmtp_listen, "rewriter.lmtp_listen", why);
-		if (w->lmtp_fd < 0)
-			return fail_with(why, EXIT_WORLD);
-	}
+	if (transport_open(&w->transport, c, why) < 0)
+		return fail_with(why, EXIT_REFUSED);
+	rc = open_doors(w, why);
+	if (rc)
+		return rc;
 	w->loop = loop_open();
 	rc = open_outbox(w);
 	if (rc)
@@ -119,6 +141,8 @@ static int open_all(struct rewriter *w, struct buf *why)
 		.config = c,
 		.listen_fd = w->listen_fd,
 		.lmtp_fd = w->lmtp_fd,
+		.smtps_fd = w->smtps_fd,
+		.transport = &w->transport,
 		.copier = w->copier,
 		.outbox = w->outbox});
 	if (health_open(&w->health, &c->rewriter_metrics, "rewriter.metrics", why) < 0)
@@ -138,6 +162,9 @@ static void close_all(struct rewriter *w)
 		close(w->listen_fd);
 	if (w->lmtp_fd >= 0)
 		close(w->lmtp_fd);
+	if (w->smtps_fd >= 0)
+		close(w->smtps_fd);
+	transport_close(&w->transport);
 	config_close(&w->config);
 }
 
@@ -149,6 +176,16 @@ static void stop(void *arg)
 	w->stop_asked = true;
 	if (w->up)
 		front_stop(w->front);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void renew(void *arg)
+{
+	struct rewriter *w = arg;
+
+	pthread_mutex_lock(&w->lock);
+	if (w->up)
+		front_renew(w->front);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -183,7 +220,8 @@ int main(int argc, char **argv)
 		.what = "SMTP and LMTP proxy before the MTA: gives every recipient's copy its own pixel and "
 			"links",
 		.example = "landfall-rewriter --config /etc/landfall/landfall.conf"};
-	static struct rewriter w = {.listen_fd = -1, .lmtp_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+	static struct rewriter w = {
+		.listen_fd = -1, .lmtp_fd = -1, .smtps_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 	struct buf why;
 	int rc;
 
@@ -194,12 +232,14 @@ int main(int argc, char **argv)
 		return rc;
 	buf_init(&why, MAX_WHY);
 	/* Before the outbox starts its threads, which must not be sent signals. */
-	daemon_signals(stop, NULL, &w);
+	daemon_signals(stop, renew, &w);
 	rc = open_all(&w, &why);
 	if (rc == 0) {
 		say_address("smtp", w.listen_fd);
 		if (w.lmtp_fd >= 0)
 			say_address("lmtp", w.lmtp_fd);
+		if (w.smtps_fd >= 0)
+			say_address("smtps", w.smtps_fd);
 		daemon_ready("smtp");
 		if (set_up(&w, true))
 			front_run(w.front);

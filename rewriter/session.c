@@ -24,7 +24,7 @@ struct step {
 
 void session_init(struct session *s, const struct session_config *cfg)
 {
-	*s = (struct session){.cfg = cfg};
+	*s = (struct session){.cfg = cfg, .secured = cfg->tls_first};
 	buf_init(&s->out, MAX_OUT);
 	buf_init(&s->message, cfg->max_message);
 	buf_init(&s->envelope.sender, SMTP_MAX_PARAMS);

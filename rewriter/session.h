@@ -28,6 +28,7 @@ struct session_config {
 	bool lmtp;          /* RFC 2033: LHLO, and an answer for each recipient */
 	bool starttls;      /* offer it */
 	bool need_tls;      /* without it nothing is done (RFC 3207 4: 530) */
+	bool tls_first;     /* TLS was there before any command (RFC 8314) */
 };
 
 struct recipient { /* within envelope.recipients: the address, its parameters behind it */

@@ -42,6 +42,10 @@
 	M(links_tracked, COUNTER, "Links replaced")                                                          \
 	M(links_left, COUNTER, "Links left alone")                                                           \
 	M(sessions_open, GAUGE, "SMTP client sessions open now")                                             \
+	M(client_tls, COUNTER, "TLS handshakes of SMTP clients")                                             \
+	M(client_tls_failed, COUNTER, "TLS handshakes of SMTP clients that failed")                          \
+	M(hop_tls, COUNTER, "TLS handshakes with the next hop")                                              \
+	M(hop_tls_failed, COUNTER, "TLS handshakes with the next hop that failed, or could not be begun")    \
 	M(log_lines, COUNTER, "MTA log lines read")                                                          \
 	M(log_facts, COUNTER, "Delivery facts taken from MTA logs")                                          \
 	M(log_unmatched, COUNTER, "Delivery facts whose message is not ours or not known")                   \

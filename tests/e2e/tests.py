@@ -17,6 +17,7 @@ from chain import Chain, Ports, Up, free_ports, until
 from mtas import *  # noqa: F401,F403 - their tests are among ours
 from smtp import *  # noqa: F401,F403
 from storm import *  # noqa: F401,F403
+from tls import *  # noqa: F401,F403
 
 
 def open_chain(bench, **how):
