@@ -70,8 +70,6 @@ static int open_client(struct transport *t, struct config *c, struct buf *why)
 		return -EINVAL;
 	}
 	t->hop_name = c->rewriter_next_hop_tls_name;
-	if (!*t->hop_name)
-		t->hop_name = *c->rewriter_next_hop.host ? c->rewriter_next_hop.host : "127.0.0.1";
 	if (strlen(t->hop_name) > TLS_MAX_NAME)
 		return refuse(why, "rewriter.next_hop_tls_name", t->hop_name, "is too long for a name");
 	if (t->hop == TLS_NONE)

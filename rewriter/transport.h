@@ -12,7 +12,7 @@ struct transport {
 	struct tls_context *server; /* owned; NULL: no client may begin TLS */
 	enum tls_level hop;         /* rewriter.next_hop_tls */
 	struct tls_context *to_hop; /* owned; NULL: none */
-	const char *hop_name;       /* to be in the next hop's certificate; the configuration's */
+	const char *hop_name;       /* to be in the next hop's certificate; "": its host */
 };
 
 /* 0; -EINVAL for settings that do not go together, -errno or -EINVAL for files:

@@ -11,9 +11,6 @@
 #include "core/io/stream.h"
 #include "core/io/tls.h"
 
-/* Of stream_read, at least: so that nothing is left over in between. */
-#define SECURE_ROOM (64 * 1024)
-
 /* name as for tls_open. What was read in plain text before must be thrown away by
  * the caller. The stream owns what is returned, which is there to be asked (tls_up,
  * tls_why after stream_read failed with -EPROTO) until stream_close. */

@@ -575,6 +575,11 @@ int tls_cut(struct tls *t)
 	return fail(t, tls_up(t) ? "cut off: the peer left without saying so" : "cut off in the handshake");
 }
 
+bool tls_pending(const struct tls *t)
+{
+	return SSL_pending(t->ssl) > 0;
+}
+
 int tls_over(const struct tls *t)
 {
 	return t->failed ? -EPROTO : t->ended ? -ESHUTDOWN : 0;

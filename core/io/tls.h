@@ -79,6 +79,9 @@ ssize_t tls_read(struct tls *t, slice *in, void *p, size_t room);
 /* Encrypt from the front of plain. How many bytes were taken: 0 before the
  * handshake is done and while tls_out is long; or -EPROTO. */
 ssize_t tls_write(struct tls *t, slice plain);
+/* Is there plain text of a record that tls_read has given in part? It wants no more
+ * bytes for it. */
+bool tls_pending(const struct tls *t);
 /* Say our end to the peer; nothing is written after it. */
 void tls_end(struct tls *t);
 /* The peer's bytes have ended: 0 if it had said so, else -EPROTO. */

@@ -40,6 +40,7 @@ struct end {
 	struct tls *tls;
 	int fd; /* of s; to break it */
 	struct buf out, got;
+	size_t room; /* of the reader; 0: plenty */
 	size_t want; /* bytes of got at which the loop stops */
 	int rc;
 	unsigned turns;
@@ -54,13 +55,13 @@ struct pair {
 
 static void happened(void *arg, int what)
 {
-	static uint8_t room[SECURE_ROOM];
+	static uint8_t room[128 * 1024];
 	struct end *e = arg;
 	ssize_t n;
 
 	must(++e->turns < 1000000);
 	if (what & STREAM_READ) {
-		n = stream_read(e->s, room, sizeof room);
+		n = stream_read(e->s, room, e->room ? e->room : sizeof room);
 		if (n > 0)
 			buf_put(&e->got, slice_of(room, (size_t)n));
 		if (n < 0)
@@ -143,13 +144,12 @@ static void secure(struct pair *p)
 	stream_want(p->b.s, STREAM_READ);
 }
 
-static void both_ways(void **state)
+static void carry(struct pair *p, size_t size, size_t room)
 {
-	struct pair *p = *state;
-	const size_t size = 4 << 20;
 	uint8_t *text;
 
 	secure(p);
+	p->a.room = p->b.room = room;
 	text = buf_room(&p->a.out, size);
 	for (size_t i = 0; i < size; i++)
 		text[i] = (uint8_t)(i * 7 + (i >> 13));
@@ -166,6 +166,22 @@ static void both_ways(void **state)
 	for (size_t i = 0; i < size; i++)
 		if (p->a.got.p[i] != (uint8_t)(i * 7 + (i >> 13)))
 			fail_msg("byte %zu", i);
+}
+
+static void both_ways(void **state)
+{
+	carry(*state, 4 << 20, 0);
+}
+
+/* Less than a record at a time, and what stands behind it. */
+static void small_rooms(void **state)
+{
+	carry(*state, 1 << 20, 1000);
+}
+
+static void tiny_rooms(void **state)
+{
+	carry(*state, 40000, 7);
 }
 
 /* The last words and the end come in one read: both are heard, also when the
@@ -280,6 +296,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(both_ways, open_pair, close_pair),
+		cmocka_unit_test_setup_teardown(small_rooms, open_pair, close_pair),
+		cmocka_unit_test_setup_teardown(tiny_rooms, open_pair, close_pair),
 		cmocka_unit_test_setup_teardown(end_behind_words, open_pair, close_pair),
 		cmocka_unit_test_setup_teardown(cut_off, open_pair, close_pair),
 		cmocka_unit_test_setup_teardown(closed, open_pair, close_pair),
