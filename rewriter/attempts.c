@@ -79,7 +79,7 @@ static void forget(struct attempts *a, uint32_t i)
 	*link = a->chain[i];
 }
 
-void attempts_put(struct attempts *a, const struct attempt *entry)
+uint32_t attempts_put(struct attempts *a, const struct attempt *entry)
 {
 	uint32_t i = a->at, *bucket = bucket_of(a, entry);
 
@@ -91,4 +91,5 @@ void attempts_put(struct attempts *a, const struct attempt *entry)
 	a->chain[i] = *bucket;
 	*bucket = i;
 	a->at = (i + 1) % a->most;
+	return i;
 }

@@ -16,7 +16,7 @@ struct attempt {
 	uint64_t campaign;
 	uint64_t recipient; /* hash_recipient */
 	uint64_t message;   /* attempts_message */
-	uint32_t sequence;
+	uint32_t lane, sequence;
 	uint16_t day; /* of the first attempt: part of what is sealed */
 };
 
@@ -27,10 +27,11 @@ void attempts_close(struct attempts **a);
 
 /* A key for a Message-ID. */
 uint64_t attempts_message(slice message_id);
-/* Fills sequence and day of an entry with the same campaign, recipient and
+/* Fills lane, sequence and day of an entry with the same campaign, recipient and
  * message. False: none. */
 bool attempts_find(const struct attempts *a, struct attempt *key);
-/* No such entry may be there (attempts_find said so). */
-void attempts_put(struct attempts *a, const struct attempt *entry);
+/* No such entry may be there (attempts_find said so). Its place: an entry that
+ * stood there is forgotten. */
+uint32_t attempts_put(struct attempts *a, const struct attempt *entry);
 
 #endif

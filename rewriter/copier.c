@@ -4,9 +4,8 @@
 #include "core/io/clock.h"
 #include "core/io/log.h"
 #include "core/io/metrics.h"
-#include "core/model/provider.h"
 #include "core/model/verp.h"
-#include "rewriter/attempts.h"
+#include "rewriter/numbers.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -16,8 +15,7 @@
 struct copier {
 	struct copier_config cfg;
 	struct sealer *sealer;
-	struct attempts *attempts;
-	struct mixed *mixed;
+	struct numbers numbers;
 	struct arena arena;
 	jmp_buf full; /* out of message_plan or message_render, which hold nothing but arena memory */
 };
@@ -35,8 +33,7 @@ struct copier *copier_open(const struct copier_config *cfg)
 
 	c->cfg = *cfg;
 	c->sealer = sealer_open(cfg->ring);
-	c->attempts = attempts_open(ATTEMPTS_MAX);
-	c->mixed = mixed_open(cfg->mixed ? cfg->mixed : MIXED_MAX);
+	c->numbers = (struct numbers){cfg->ring, cfg->outbox, cfg->sequence, cfg->recent};
 	arena_init(&c->arena, cfg->arena ? cfg->arena : COPIER_ARENA + 8 * cfg->max_message, arena_full, c);
 	return c;
 }
@@ -49,65 +46,8 @@ void copier_close(struct copier **cp)
 	if (!c)
 		return;
 	sealer_close(&c->sealer);
-	attempts_close(&c->attempts);
-	mixed_close(&c->mixed);
 	arena_free(&c->arena);
 	free(c);
-}
-
-/* A new number, and the campaign's name where it is the first of a block. */
-static int take(struct copier *c, uint64_t campaign, const struct plan *plan, uint64_t ms, uint32_t *number)
-{
-	bool reserved;
-	int rc = sequence_take(c->cfg.sequence, campaign, number, &reserved);
-
-	if (rc < 0 || !reserved)
-		return rc;
-	outbox_put(c->cfg.outbox, &(struct event){.kind = EVENT_CAMPAIGN,
-					  .ms = ms,
-					  .campaign = campaign,
-					  .lane = outbox_lane(c->cfg.outbox),
-					  .tenant = plan_tenant(plan),
-					  .name = plan_campaign(plan)});
-	return 0;
-}
-
-/* The number of an attempt: that of an earlier one, or a new one. */
-static int number_of(struct copier *c, const struct plan *plan, bool known, uint64_t ms, struct attempt *a)
-{
-	int rc;
-
-	if (known && attempts_find(c->attempts, a))
-		return 0;
-	a->day = token_day(ms);
-	rc = take(c, a->campaign, plan, ms, &a->sequence);
-	if (rc == 0 && known)
-		attempts_put(c->attempts, a);
-	return rc;
-}
-
-/* Who this copy is for. 0, or as sequence_take. */
-static int identify(
-	struct copier *c, slice address, const struct plan *plan, struct event *sent, struct identity *id)
-{
-	slice message_id = plan_message_id(plan);
-	uint64_t ms = clock_ms();
-	struct attempt a = {.campaign = hash_campaign(c->cfg.ring, plan_tenant(plan), plan_campaign(plan)),
-		.recipient = hash_recipient(c->cfg.ring, address),
-		.message = attempts_message(message_id)};
-	int rc = number_of(c, plan, message_id.len > 0, ms, &a);
-
-	if (rc < 0)
-		return rc;
-	*sent = (struct event){.kind = EVENT_SENT,
-		.campaign = a.campaign,
-		.lane = outbox_lane(c->cfg.outbox),
-		.sequence = a.sequence,
-		.provider = (uint8_t)provider_of(smtp_domain(address))};
-	if (plan_privacy(plan) > PRIVACY_ANONYMOUS)
-		sent->recipient = a.recipient;
-	*id = (struct identity){a.campaign, sent->lane, a.sequence, a.day};
-	return 0;
 }
 
 static void seal_sender(
@@ -196,6 +136,7 @@ static void prepare(struct copier *c, const struct envelope *e, unsigned i, slic
 	struct relay_copy *copy)
 {
 	const struct plan *plan = message_plan(&c->arena, message, &c->cfg.policy);
+	slice message_id = plan_message_id(plan);
 	struct identity id;
 	int rc;
 
@@ -205,9 +146,8 @@ static void prepare(struct copier *c, const struct envelope *e, unsigned i, slic
 		pass(c, plan, message, copy);
 		return;
 	}
-	rc = outbox_ready(c->cfg.outbox, COPIER_ROOM);
-	if (rc == 0)
-		rc = identify(c, envelope_address(e, i), plan, &copy->event, &id);
+	rc = numbers_take(&c->numbers, plan, envelope_address(e, i),
+		message_id.len ? attempts_message(message_id) : 0, &id, &copy->event);
 	if (rc == -EOVERFLOW) {
 		count_untouched(UNTOUCHED_CAP);
 		pass(c, plan, message, copy);
@@ -243,45 +183,6 @@ static void prepare_header(struct copier *c, slice message, struct relay_copy *c
 		pass(c, message_plan(&c->arena, message, &off), message, copy);
 }
 
-void copier_prepare(struct copier *c, const struct envelope *e, unsigned i, slice message, uint64_t size,
-	struct relay_copy *copy)
-{
-	metric_add(METRIC_messages_in, 1);
-	copy->message = message;
-	copy->own_id_len = 0;
-	if (setjmp(c->full) == 0) {
-		prepare(c, e, i, message, size, copy);
-	} else {
-		count_untouched(UNTOUCHED_CAP);
-		log_warn("copier", "message too costly to understand, the original goes out", "bytes=%zu",
-			message.len);
-		copy->message = message;
-		prepare_header(c, message, copy);
-	}
-	if (c->arena.used > COPIER_KEEP)
-		arena_free(&c->arena);
-	else
-		arena_reset(&c->arena);
-}
-
-bool copier_taken(struct copier *c, struct relay_copy *copy, slice text)
-{
-	if (!copy->tracked)
-		return false;
-	copy->event.ms = clock_ms();
-	/* A return path of ours carries the identity further than a queue id. */
-	copy->event.queue_id = copy->has_sender ? SLICE_NONE : smtp_queue_id(text);
-	outbox_put(c->cfg.outbox, &copy->event);
-	if (copy->own_id_len)
-		outbox_put(c->cfg.outbox, &(struct event){.kind = EVENT_RECIPIENT,
-						  .ms = copy->event.ms,
-						  .campaign = copy->event.campaign,
-						  .lane = copy->event.lane,
-						  .sequence = copy->event.sequence,
-						  .name = slice_of(copy->own_id, copy->own_id_len)});
-	return true;
-}
-
 /* A key for who sends to whom; RELAY_SENDER: to anyone. */
 static uint64_t pair_of(const struct copier *c, const struct envelope *e, unsigned i)
 {
@@ -304,30 +205,79 @@ static uint64_t content_of(const struct copier *c, slice message)
 	return h == MIXED_ALONE ? 1 : h;
 }
 
+void copier_prepare(struct copier *c, const struct envelope *e, unsigned i, slice message, uint64_t size,
+	struct relay_copy *copy)
+{
+	metric_add(METRIC_messages_in, 1);
+	copy->message = message;
+	copy->own_id_len = 0;
+	/* A message for several may be taken for some when its client comes again. */
+	if (e->count > 1) {
+		copy->content = copy->content ? copy->content : content_of(c, message);
+		copy->pair = pair_of(c, e, i);
+	}
+	if (setjmp(c->full) == 0) {
+		prepare(c, e, i, message, size, copy);
+	} else {
+		count_untouched(UNTOUCHED_CAP);
+		log_warn("copier", "message too costly to understand, the original goes out", "bytes=%zu",
+			message.len);
+		copy->message = message;
+		prepare_header(c, message, copy);
+	}
+	if (c->arena.used > COPIER_KEEP)
+		arena_free(&c->arena);
+	else
+		arena_reset(&c->arena);
+}
+
+bool copier_taken(struct copier *c, struct relay_copy *copy, slice text)
+{
+	/* Before its reply is heard anything may happen to us. */
+	if (copy->content && !copy->shared)
+		recent_put_mixed(c->cfg.recent, copy->pair, copy->content);
+	if (!copy->tracked)
+		return false;
+	copy->event.ms = clock_ms();
+	/* A return path of ours carries the identity further than a queue id. */
+	copy->event.queue_id = copy->has_sender ? SLICE_NONE : smtp_queue_id(text);
+	outbox_put(c->cfg.outbox, &copy->event);
+	if (copy->own_id_len)
+		outbox_put(c->cfg.outbox, &(struct event){.kind = EVENT_RECIPIENT,
+						  .ms = copy->event.ms,
+						  .campaign = copy->event.campaign,
+						  .lane = copy->event.lane,
+						  .sequence = copy->event.sequence,
+						  .name = slice_of(copy->own_id, copy->own_id_len)});
+	return true;
+}
+
 bool copier_alone(const struct copier *c, const struct envelope *e, unsigned i)
 {
-	return !mixed_empty(c->mixed) && mixed_find(c->mixed, pair_of(c, e, i), MIXED_ALONE, clock_ms());
+	return !recent_no_mixed(c->cfg.recent) &&
+	       recent_find_mixed(c->cfg.recent, pair_of(c, e, i), MIXED_ALONE);
 }
 
 bool copier_owed(const struct copier *c, const struct envelope *e, unsigned i)
 {
-	return !mixed_empty(c->mixed) && mixed_any(c->mixed, pair_of(c, e, i));
+	return !recent_no_mixed(c->cfg.recent) && recent_any_mixed(c->cfg.recent, pair_of(c, e, i));
 }
 
 bool copier_known(const struct copier *c, const struct envelope *e, unsigned i, slice message)
 {
 	uint64_t pair;
 
-	if (mixed_empty(c->mixed))
+	if (recent_no_mixed(c->cfg.recent))
 		return false;
 	pair = pair_of(c, e, i);
-	return mixed_any(c->mixed, pair) && mixed_find(c->mixed, pair, content_of(c, message), clock_ms());
+	return recent_any_mixed(c->cfg.recent, pair) &&
+	       recent_find_mixed(c->cfg.recent, pair, content_of(c, message));
 }
 
 /* What the client did not hear. */
 static void remember(struct copier *c, const struct envelope *e, slice message, const struct relay_outcome *o)
 {
-	uint64_t content = content_of(c, message), now = clock_ms();
+	uint64_t content = content_of(c, message);
 	bool again = false, taken = false;
 
 	for (unsigned i = 0; i < e->count; i++) {
@@ -336,29 +286,35 @@ static void remember(struct copier *c, const struct envelope *e, slice message, 
 	}
 	/* Stays until it is old: its recipients may come in several transactions. */
 	if (taken)
-		mixed_put(c->mixed, pair_of(c, e, RELAY_SENDER), content, now);
+		recent_put_mixed(c->cfg.recent, pair_of(c, e, RELAY_SENDER), content);
 	for (unsigned i = 0; i < e->count; i++) {
 		if (o[i].code / 100 == 2)
-			mixed_put(c->mixed, pair_of(c, e, i), content, now);
+			recent_put_mixed(c->cfg.recent, pair_of(c, e, i), content);
 		/* What is put off may go well with the others the next time; what
 		 * is refused, or put off once more, would hold them up for ever. */
 		else if (o[i].own && (o[i].code >= 500 || again))
-			mixed_put(c->mixed, pair_of(c, e, i), MIXED_ALONE, now);
+			recent_put_mixed(c->cfg.recent, pair_of(c, e, i), MIXED_ALONE);
 	}
 }
 
 void copier_answered(
 	struct copier *c, const struct envelope *e, slice message, const struct relay_outcome *o, bool mixed)
 {
+	uint64_t content = 0;
+
 	if (mixed) {
 		remember(c, e, message, o);
 		return;
 	}
-	for (unsigned i = 0; i < e->count && !mixed_empty(c->mixed); i++) {
+	for (unsigned i = 0; i < e->count && !recent_no_mixed(c->cfg.recent); i++) {
+		uint64_t pair = pair_of(c, e, i);
+
 		if (o[i].code / 100 == 4)
 			continue;
-		mixed_drop(c->mixed, pair_of(c, e, i), MIXED_ALONE);
-		if (o[i].known)
-			mixed_drop(c->mixed, pair_of(c, e, i), content_of(c, message));
+		recent_drop_mixed(c->cfg.recent, pair, MIXED_ALONE);
+		if (!recent_any_mixed(c->cfg.recent, pair))
+			continue;
+		content = content ? content : content_of(c, message);
+		recent_drop_mixed(c->cfg.recent, pair, content);
 	}
 }

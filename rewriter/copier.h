@@ -9,12 +9,10 @@
 
 #include "core/io/outbox.h"
 #include "rewriter/message.h"
-#include "rewriter/mixed.h"
+#include "rewriter/recent.h"
 #include "rewriter/relay.h"
 #include "rewriter/sequence.h"
 
-/* Room on disk that a message must find before it goes to the hop. */
-#define COPIER_ROOM (64 * 1024)
 /* Memory for understanding one message, beside a multiple of its size. */
 #define COPIER_ARENA (64u << 20)
 /* More than this is given back after the message. */
@@ -26,9 +24,9 @@ struct copier_config { /* all of it is borrowed */
 	slice return_path_domain; /* empty: the sender is left alone */
 	struct outbox *outbox;
 	struct sequence *sequence;
+	struct recent *recent;
 	size_t max_message;
-	size_t arena;   /* most memory for understanding one message; 0: the default */
-	unsigned mixed; /* entries of the table; 0: MIXED_MAX */
+	size_t arena; /* most memory for understanding one message; 0: the default */
 };
 
 struct copier;

@@ -150,9 +150,10 @@ static void answered(
 {
 	struct client *c = arg;
 
+	/* What nobody hears is remembered as what nobody was told. */
+	copier_answered(c->front->cfg.copier, e, message, o, mixed || (c->copying && client_left(c)));
 	loop_timer_stop(c->copies_timer);
 	c->copying = false;
-	copier_answered(c->front->cfg.copier, e, message, o, mixed);
 	if (mixed)
 		metric_add(METRIC_messages_mixed, 1);
 	for (unsigned i = 0; i < e->count; i++) {

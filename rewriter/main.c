@@ -32,6 +32,7 @@ struct rewriter {
 	struct loop *loop;
 	struct outbox *outbox;
 	struct sequence *sequence;
+	struct recent *recent;
 	struct copier *copier;
 	struct front *front;
 	struct health *health;
@@ -49,6 +50,11 @@ static int fail_with(const struct buf *why, int status)
 {
 	fprintf(stderr, "landfall-rewriter: %.*s\n", SLICE_FMT(buf_slice(why)));
 	return status;
+}
+
+static void sync_recent(void *recent)
+{
+	recent_sync(recent);
 }
 
 static int open_outbox(struct rewriter *w)
@@ -74,7 +80,14 @@ static int open_outbox(struct rewriter *w)
 		return fail(dir,
 			"the file sequence is missing or of another journal, and numbers must not be used "
 			"twice: move this directory away and start anew");
-	return rc < 0 ? fail(dir, strerror(-rc)) : 0;
+	if (rc == 0)
+		rc = recent_open(&w->recent,
+			&(struct recent_config){
+				.dir = dir, .lanes = (uint32_t[]){outbox_lane(w->outbox)}, .lane_count = 1});
+	if (rc < 0)
+		return fail(dir, strerror(-rc));
+	outbox_sync_with(w->outbox, sync_recent, w->recent);
+	return 0;
 }
 
 static bool same(const struct config_addr *a, const struct config_addr *b)
@@ -136,6 +149,7 @@ static int open_all(struct rewriter *w, struct buf *why)
 		.return_path_domain = slice_str(c->track_return_path_domain),
 		.outbox = w->outbox,
 		.sequence = w->sequence,
+		.recent = w->recent,
 		.max_message = (size_t)c->rewriter_max_message_mb << 20});
 	w->front = front_open(&(struct front_config){.loop = w->loop,
 		.config = c,
@@ -157,6 +171,7 @@ static void close_all(struct rewriter *w)
 	copier_close(&w->copier);
 	sequence_close(&w->sequence);
 	outbox_close(&w->outbox, DRAIN_MS);
+	recent_close(&w->recent);
 	loop_close(&w->loop);
 	if (w->listen_fd >= 0)
 		close(w->listen_fd);

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#define NONE UINT32_MAX
+#define NONE MIXED_NONE
 
 struct entry {
 	uint64_t pair, message, ms;
@@ -68,13 +68,13 @@ static void forget(struct mixed *m, uint32_t i)
 	m->count--;
 }
 
-void mixed_put(struct mixed *m, uint64_t pair, uint64_t message, uint64_t now_ms)
+uint32_t mixed_put(struct mixed *m, uint64_t pair, uint64_t message, uint64_t now_ms)
 {
 	uint32_t i = place_of(m, pair, message), *bucket = bucket_of(m, pair);
 
 	if (i != NONE) {
 		m->ring[i].ms = now_ms;
-		return;
+		return i;
 	}
 	i = m->at;
 	if (m->ring[i].used)
@@ -83,6 +83,7 @@ void mixed_put(struct mixed *m, uint64_t pair, uint64_t message, uint64_t now_ms
 	*bucket = i;
 	m->count++;
 	m->at = (i + 1) % m->most;
+	return i;
 }
 
 bool mixed_find(const struct mixed *m, uint64_t pair, uint64_t message, uint64_t now_ms)
@@ -100,12 +101,13 @@ bool mixed_any(const struct mixed *m, uint64_t pair)
 	return false;
 }
 
-void mixed_drop(struct mixed *m, uint64_t pair, uint64_t message)
+uint32_t mixed_drop(struct mixed *m, uint64_t pair, uint64_t message)
 {
 	uint32_t i = place_of(m, pair, message);
 
 	if (i != NONE)
 		forget(m, i);
+	return i;
 }
 
 bool mixed_empty(const struct mixed *m)

@@ -18,6 +18,7 @@
 #define MIXED_MAX 65536
 /* As long as a client tries again: RFC 5321 4.5.4.1. */
 #define MIXED_KEEP_MS (UINT64_C(5) * 24 * 3600 * 1000)
+#define MIXED_NONE UINT32_MAX
 #define MIXED_ALONE 0 /* instead of a message: this recipient was not taken */
 
 struct mixed;
@@ -26,13 +27,15 @@ struct mixed *mixed_open(unsigned most); /* must() on memory; most: up to MIXED_
 void mixed_close(struct mixed **m);
 
 /* pair: hash of sender and recipient; message: hash of its bytes, or
- * MIXED_ALONE. Nothing happens when it stands there already. */
-void mixed_put(struct mixed *m, uint64_t pair, uint64_t message, uint64_t now_ms);
+ * MIXED_ALONE. One that stands there already becomes as young as this. Its
+ * place: an entry that stood there is forgotten. */
+uint32_t mixed_put(struct mixed *m, uint64_t pair, uint64_t message, uint64_t now_ms);
 bool mixed_find(const struct mixed *m, uint64_t pair, uint64_t message, uint64_t now_ms);
 /* Is there anything of the pair but MIXED_ALONE? If not, its message need not
  * be hashed. */
 bool mixed_any(const struct mixed *m, uint64_t pair);
-void mixed_drop(struct mixed *m, uint64_t pair, uint64_t message);
+/* The place that is empty now; MIXED_NONE: there was no such entry. */
+uint32_t mixed_drop(struct mixed *m, uint64_t pair, uint64_t message);
 bool mixed_empty(const struct mixed *m);
 
 #endif

@@ -170,6 +170,7 @@ static void tell(struct relay *r)
 		answer_outcome(r, &r->outcome[i]);
 	hop_reset(r);
 	r->copy.message = SLICE_NONE;
+	r->copy.content = 0;
 	buf_clear(&r->texts);
 	if (r->texts.room > SESSION_KEEP)
 		buf_free(&r->texts);
@@ -200,8 +201,7 @@ static void put_outcome(struct relay *r, int code, slice text)
 /* Is there nothing to send to the recipient whose turn it is? */
 static bool skip_known(struct relay *r)
 {
-	if (r->session.cfg->lmtp ||
-		!r->world->known(r->arg, &r->session.envelope, r->at, buf_slice(&r->session.message)))
+	if (!r->world->known(r->arg, &r->session.envelope, r->at, buf_slice(&r->session.message)))
 		return false;
 	put_outcome(r, 250, SLICE(KNOWN));
 	r->outcome[r->at - 1].known = true;

@@ -8,9 +8,9 @@
  * recorded, after these are safe on disk.
  *
  * SMTP has one reply for all recipients. Where their copies fared alike it is
- * the hop's; where not it is 451, and the world remembers who was taken, so
- * that these are not sent to again when the client comes again. LMTP has a reply
- * for each.
+ * the hop's; where not it is 451. LMTP has a reply for each. The world remembers
+ * who was taken until the client heard it, so that these are not sent to again
+ * when it comes again.
  *
  * The hop's connection is kept from one transaction to the next and opened anew
  * when the hop closed it meanwhile.
@@ -45,6 +45,8 @@ struct relay_copy {
 	struct buf sender;
 	bool tracked;       /* record event */
 	struct event event; /* SENT, all but time and queue id */
+	/* The world's own. content outlives the copy, 0 with each new message. */
+	uint64_t pair, content;
 };
 
 /* What became of one recipient of a message. */
@@ -65,7 +67,7 @@ struct relay_world {
 	 * RELAY_SENDER) for anyone, of which the client has to be told yet? */
 	bool (*owed)(void *arg, const struct envelope *e, unsigned i);
 	/* The message is whole. Did the hop take it for recipient i when the
-	 * client came before? SMTP only. */
+	 * client came before? */
 	bool (*known)(void *arg, const struct envelope *e, unsigned i, slice message);
 	/* The copy for recipient i. size: the hop's limit, 0 if none is known. */
 	void (*prepare)(void *arg, const struct envelope *e, unsigned i, slice message, uint64_t size,

@@ -39,6 +39,7 @@
 	M(messages_refused, COUNTER, "Messages answered with a 5xx reply")                                   \
 	M(messages_mixed, COUNTER, "Messages that the next hop took for some recipients only (SMTP)")        \
 	M(messages_known, COUNTER, "Copies not sent again: the next hop took them at an earlier attempt")    \
+	M(recent_damaged, COUNTER, "Entries of the memory of recent mail skipped as damaged")              \
 	M(links_tracked, COUNTER, "Links replaced")                                                          \
 	M(links_left, COUNTER, "Links left alone")                                                           \
 	M(sessions_open, GAUGE, "SMTP client sessions open now")                                             \

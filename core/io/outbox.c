@@ -57,6 +57,8 @@ struct outbox {
 	int64_t early; /* what came of batches written before the turn ended */
 	bool failing;
 
+	/* Of what is synced beside the journal: the journal's end when it last began. */
+	_Atomic uint64_t beside;
 	_Atomic uint64_t made;      /* since the lane was made */
 	_Atomic uint64_t unwritten; /* of these, never written to the journal */
 
@@ -72,6 +74,8 @@ struct outbox {
 	uint64_t attempts; /* syncs that ended */
 	int sync_rc;       /* of the last one */
 	bool sync_failing;
+	void (*sync)(void *arg); /* of what is beside, or NULL */
+	void *sync_arg;
 	void (*wake)(void *arg);
 	void *arg;
 };
@@ -264,9 +268,25 @@ int outbox_ready(struct outbox *o, size_t n)
 
 /* Syncing. */
 
+static uint64_t synced(const struct outbox *o)
+{
+	uint64_t journal = journal_synced(o->journal), beside = atomic_load(&o->beside);
+
+	return journal < beside ? journal : beside;
+}
+
 bool outbox_synced(const struct outbox *o, int64_t ticket)
 {
-	return ticket > 0 && journal_synced(o->journal) >= (uint64_t)ticket;
+	return ticket > 0 && synced(o) >= (uint64_t)ticket;
+}
+
+void outbox_sync_with(struct outbox *o, void (*sync)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&o->lock);
+	atomic_store(&o->beside, journal_synced(o->journal));
+	o->sync = sync;
+	o->sync_arg = arg;
+	pthread_mutex_unlock(&o->lock);
 }
 
 void outbox_hurry(struct outbox *o)
@@ -284,14 +304,14 @@ int outbox_wait(struct outbox *o, int64_t ticket)
 	if (ticket < 0)
 		return (int)ticket;
 	pthread_mutex_lock(&o->lock);
-	while (rc == 0 && journal_synced(o->journal) < (uint64_t)ticket) {
+	while (rc == 0 && synced(o) < (uint64_t)ticket) {
 		uint64_t seen = o->attempts;
 
 		o->hurry = true;
 		pthread_cond_signal(&o->work);
 		while (o->attempts == seen)
 			pthread_cond_wait(&o->done_sync, &o->lock);
-		if (journal_synced(o->journal) < (uint64_t)ticket)
+		if (synced(o) < (uint64_t)ticket)
 			rc = o->sync_rc;
 	}
 	pthread_mutex_unlock(&o->lock);
@@ -316,7 +336,7 @@ static bool sleep_until(struct outbox *o, uint64_t mono_ms)
 
 static bool something_new(struct outbox *o)
 {
-	return journal_synced(o->journal) < journal_end(o->journal);
+	return synced(o) < journal_end(o->journal);
 }
 
 /* Under the lock: until it is time to sync, or to stop (false). */
@@ -353,8 +373,8 @@ static void say_sync(struct outbox *o, int rc)
 static void *sync_main(void *arg)
 {
 	struct outbox *o = arg;
-	void (*wake)(void *arg);
-	void *wake_arg;
+	void (*wake)(void *arg), (*sync)(void *arg);
+	void *wake_arg, *sync_arg;
 	uint64_t due = clock_mono_ms() + o->sync_ms;
 	int rc = 0;
 
@@ -365,7 +385,15 @@ static void *sync_main(void *arg)
 		o->hurry = false;
 		wake = o->wake;
 		wake_arg = o->arg;
+		sync = o->sync;
+		sync_arg = o->sync_arg;
 		pthread_mutex_unlock(&o->lock);
+		if (sync) {
+			uint64_t end = journal_end(o->journal);
+
+			sync(sync_arg);
+			atomic_store(&o->beside, end);
+		}
 		journal_sync(o->journal, &rc);
 		shipper_wake(o->shipper);
 		pthread_mutex_lock(&o->lock);
@@ -440,6 +468,7 @@ int outbox_open(struct outbox **out, const struct outbox_config *cfg)
 	snprintf(o->program, sizeof o->program, "%s", cfg->program);
 	o->partitions = cfg->partitions;
 	o->sync_ms = cfg->sync_ms;
+	o->beside = UINT64_MAX;
 	pthread_mutex_init(&o->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -62,6 +62,10 @@ int outbox_wait(struct outbox *o, int64_t ticket);
 /* Called from the sync thread after each sync, also a failed one; must only
  * wake. Set it before the first flush. */
 void outbox_on_sync(struct outbox *o, void (*wake)(void *arg), void *arg);
+/* Something else on disk that belongs to what is put: the sync thread calls sync
+ * before it syncs the journal, and a ticket is synced only if a call that began
+ * after its flush has returned. Set it before the first flush. */
+void outbox_sync_with(struct outbox *o, void (*sync)(void *arg), void *arg);
 /* Ask the sync thread not to wait for its interval. */
 void outbox_hurry(struct outbox *o);
 

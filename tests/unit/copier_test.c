@@ -24,6 +24,7 @@ struct bench {
 	struct keyring ring;
 	struct outbox *outbox;
 	struct sequence *sequence;
+	struct recent *recent;
 	struct copier *copier;
 	struct relay_copy copy;
 	struct envelope envelope;
@@ -41,6 +42,7 @@ static void open_copier_as(struct bench *b, slice domain, size_t arena, enum pri
 		.return_path_domain = domain,
 		.outbox = b->outbox,
 		.sequence = b->sequence,
+		.recent = b->recent,
 		.max_message = 1 << 20,
 		.arena = arena};
 
@@ -79,6 +81,11 @@ static int setup(void **state)
 	cfg.journal.dir = b->dir;
 	assert_int_equal(outbox_open(&b->outbox, &cfg), 0);
 	assert_int_equal(sequence_open(&b->sequence, b->dir, outbox_lane(b->outbox), false), 0);
+	assert_int_equal(recent_open(&b->recent, &(struct recent_config){.dir = b->dir,
+							 .lanes = (uint32_t[]){outbox_lane(b->outbox)},
+							 .lane_count = 1,
+							 .mixed = 64}),
+		0);
 	buf_init(&b->copy.rendered, SIZE_MAX / 2);
 	buf_init(&b->copy.sender, 1000);
 	buf_init(&b->envelope.sender, 1000);
@@ -97,6 +104,7 @@ static int teardown(void **state)
 	char path[400];
 
 	copier_close(&b->copier);
+	recent_close(&b->recent);
 	sequence_close(&b->sequence);
 	outbox_close(&b->outbox, 0);
 	buf_free(&b->copy.rendered);
