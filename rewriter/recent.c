@@ -110,16 +110,21 @@ static bool lane_known(const struct recent *r, uint32_t lane)
 	return false;
 }
 
-/* The bytes of the old file, up to MAX_FILE. 0 (also where there is none), or -errno. */
-static int read_old(struct recent *r, uint8_t *p, size_t *n)
+/* The bytes of the old file, up to MAX_FILE; *p is the caller's. 0 (also where
+ * there is none), or -errno. */
+static int read_old(struct recent *r, uint8_t **p, size_t *n)
 {
 	int fd = openat(r->dirfd, "recent", O_RDONLY | O_CLOEXEC), rc = 0;
+	struct stat st;
+	size_t size;
 
 	*n = 0;
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	while (*n < MAX_FILE) {
-		ssize_t got = pread(fd, p + *n, MAX_FILE - *n, (off_t)*n);
+	size = fstat(fd, &st) == 0 && (size_t)st.st_size < MAX_FILE ? (size_t)st.st_size : MAX_FILE;
+	*p = must_alloc(size + 1);
+	while (*n < size) {
+		ssize_t got = pread(fd, *p + *n, size - *n, (off_t)*n);
 
 		if (got < 0)
 			rc = -errno;
@@ -209,9 +214,9 @@ static int write_new(struct recent *r, const uint8_t *image, const size_t used[]
 static int load(struct recent *r)
 {
 	size_t used[] = {[ATTEMPT] = 0, [MIXED] = 0}, n, count;
-	uint8_t *old = must_alloc(MAX_FILE), *image = NULL;
+	uint8_t *old = NULL, *image = NULL;
 	struct entry *list = NULL;
-	int rc = read_old(r, old, &n);
+	int rc = read_old(r, &old, &n);
 
 	if (rc < 0)
 		goto out;
