@@ -426,31 +426,22 @@ static void base64_edits(struct arena *a, struct copy *c, struct part_copy *pc)
 {
 	const struct part_plan *part = pc->plan;
 	const struct mimeb64_text *t = &part->b64;
+	struct recode *r = arena_new(a, struct recode);
 	struct mimeb64_mark at;
-	struct edits shifted = {0};
-	slice old;
-	uint8_t *text, *enc;
-	size_t n;
 
 	for (size_t i = 0; i < part->site_count; i++)
 		inner_edit(a, pc, &part->sites[i], new_text(c, part, &part->sites[i]));
 	at = mimeb64_place(t, pc->inner.list[0].offset);
-	old = slice_from(t->dec, at.dec);
-	for (size_t i = 0; i < pc->inner.count; i++) {
-		struct edit e = pc->inner.list[i];
-
-		e.offset -= at.dec;
-		edit_put(a, &shifted, e);
-	}
-	n = edit_size(old, &shifted);
-	text = arena_alloc(a, n);
-	edit_apply(old, &shifted, text);
-	enc = arena_alloc(a, mimeb64_size(n, t->width, t->line_end));
-	mimeb64_encode(slice_of(text, n), t->width, t->line_end, enc);
+	*r = (struct recode){.old = t->dec,
+		.from = at.dec,
+		.edits = &pc->inner,
+		.width = t->width,
+		.line_end = t->line_end};
 	edit_put(a, &c->edits,
 		(struct edit){.offset = part->part->body + at.enc,
 			.length = t->end - at.enc,
-			.bytes = slice_of(enc, mimeb64_size(n, t->width, t->line_end)),
+			.bytes = {.len = recode_size(r)},
+			.recode = r,
 			.part = part});
 }
 

@@ -1,5 +1,8 @@
 #include "rewriter/edit.h"
 
+#include "core/base/must.h"
+#include "core/parse/mimeb64.h"
+
 #include <string.h>
 
 void edit_put(struct arena *a, struct edits *e, struct edit add)
@@ -31,6 +34,55 @@ size_t edit_size(slice in, const struct edits *e)
 	return n;
 }
 
+size_t recode_size(const struct recode *r)
+{
+	return mimeb64_size(edit_size(r->old, r->edits) - r->from, r->width, r->line_end);
+}
+
+/* Text on its way into lines: as much as stays in the nearest cache. */
+struct window {
+	const struct recode *r;
+	uint8_t *to;
+	size_t have;
+	uint8_t text[8192];
+};
+
+static void window_put(struct window *w, slice s)
+{
+	while (s.len) {
+		size_t room = sizeof w->text - w->have, n = s.len < room ? s.len : room, done;
+
+		memcpy(w->text + w->have, s.p, n);
+		w->have += n;
+		s = slice_from(s, n);
+		if (w->have < sizeof w->text)
+			return;
+		done = mimeb64_encode_lines(slice_of(w->text, w->have), w->r->width, w->r->line_end, w->to);
+		w->to += done / 3 * 4 + done / (w->r->width / 4 * 3) * w->r->line_end.len;
+		w->have -= done;
+		memmove(w->text, w->text + done, w->have);
+	}
+}
+
+static void recode_write(const struct recode *r, uint8_t *to)
+{
+	struct window w;
+	size_t pos = r->from;
+
+	w.r = r;
+	w.to = to;
+	w.have = 0;
+	for (size_t i = 0; i < r->edits->count; i++) {
+		const struct edit *x = &r->edits->list[i];
+
+		window_put(&w, slice_sub(r->old, pos, x->offset));
+		window_put(&w, x->bytes);
+		pos = x->offset + x->length;
+	}
+	window_put(&w, slice_from(r->old, pos));
+	mimeb64_encode(slice_of(w.text, w.have), r->width, r->line_end, w.to);
+}
+
 void edit_apply(slice in, const struct edits *e, uint8_t *to)
 {
 	size_t pos = 0;
@@ -42,8 +94,12 @@ void edit_apply(slice in, const struct edits *e, uint8_t *to)
 		if (gap.len)
 			memcpy(to, gap.p, gap.len);
 		to += gap.len;
-		if (x->bytes.len)
+		if (x->recode) {
+			must(recode_size(x->recode) == x->bytes.len);
+			recode_write(x->recode, to);
+		} else if (x->bytes.len) {
 			memcpy(to, x->bytes.p, x->bytes.len);
+		}
 		to += x->bytes.len;
 		pos = x->offset + x->length;
 	}

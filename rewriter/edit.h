@@ -11,9 +11,12 @@
 struct site;
 struct part_plan;
 
+struct recode;
+
 struct edit {
 	size_t offset, length;        /* of the old bytes */
 	slice bytes;                  /* the new ones; in the arena */
+	const struct recode *recode;  /* makes them; bytes.p is NULL then */
 	const struct site *site;      /* for whom; NULL: header, fold, or a whole base64 text */
 	const struct part_plan *part; /* where; NULL: the header section */
 	bool fold;                    /* a blank near the site that became a line end */
@@ -24,6 +27,18 @@ struct edits {
 	size_t count, room;
 	bool broken; /* one did not come in order: nothing may be applied */
 };
+
+/* Text that is encoded anew, as base64: from offset `from` of old on, with these
+ * edits of old made. It is written straight to where it goes. */
+struct recode {
+	slice old;
+	size_t from; /* no edit begins before it */
+	const struct edits *edits;
+	size_t width;
+	slice line_end;
+};
+/* How many bytes it makes. */
+size_t recode_size(const struct recode *r);
 
 void edit_put(struct arena *a, struct edits *e, struct edit add);
 

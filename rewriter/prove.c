@@ -393,7 +393,7 @@ static bool site_right(const struct copy *c, const struct part_copy *pc, const s
 	switch (s->kind) {
 	case SITE_LINK:
 	case SITE_TEXT_LINK:
-		return x->bytes.len && slice_eq(x->bytes, c->urls[s->target]);
+		return x->bytes.len && slice_eq(x->bytes, (pc->plan->amp ? c->amp : c->urls)[s->target]);
 	case SITE_PIXEL:
 		return pc->plan->html && pixel_same(c->pixel[s->target], x->bytes, pc->plan->line_end);
 	default:

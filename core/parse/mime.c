@@ -29,26 +29,55 @@ struct walk {
 enum delimiter { DELIMITER_NONE, DELIMITER_NEXT, DELIMITER_CLOSE };
 
 #ifdef __x86_64__
-/* As below, 32 bytes at a step; *i is then where the rest begins. */
-CPU_TARGET_AVX2 static bool dashes_32(slice in, size_t *i)
+/* As below, 64 bytes at a step; *i is then where the rest begins. A line feed and
+ * the dash behind it make one bit. */
+CPU_TARGET_AVX2 static bool dashes_avx2(slice in, size_t *i)
 {
 	const __m256i lf = _mm256_set1_epi8('\n'), dash = _mm256_set1_epi8('-');
+	uint64_t last = 0; /* bit 0: the step before ended with a line feed */
 
-	for (; in.len - *i >= 34; *i += 32) {
+	for (; in.len - *i >= 65; *i += 64) {
 		__m256i a = _mm256_loadu_si256((const __m256i *)(in.p + *i));
-		__m256i b = _mm256_loadu_si256((const __m256i *)(in.p + *i + 1));
-		uint32_t hit = (uint32_t)_mm256_movemask_epi8(
-			_mm256_and_si256(_mm256_cmpeq_epi8(a, lf), _mm256_cmpeq_epi8(b, dash)));
+		__m256i b = _mm256_loadu_si256((const __m256i *)(in.p + *i + 32));
+		uint64_t lfs = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, lf)) |
+			       (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b, lf)) << 32;
+		uint64_t hit = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, dash)) |
+			       (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b, dash)) << 32;
 
-		for (; hit; hit &= hit - 1) {
-			size_t at = *i + (size_t)__builtin_ctz(hit);
+		for (hit &= lfs << 1 | last; hit; hit &= hit - 1) {
+			size_t at = *i + (size_t)__builtin_ctzll(hit);
 
-			if (in.p[at + 2] == '-') {
-				*i = at;
+			if (in.p[at + 1] == '-') {
+				*i = at - 1;
 				return true;
 			}
 		}
+		last = lfs >> 63;
 	}
+	*i -= last;
+	return false;
+}
+
+CPU_TARGET_AVX512 static bool dashes_avx512(slice in, size_t *i)
+{
+	const __m512i lf = _mm512_set1_epi8('\n'), dash = _mm512_set1_epi8('-');
+	uint64_t last = 0;
+
+	for (; in.len - *i >= 65; *i += 64) {
+		__m512i v = _mm512_loadu_si512(in.p + *i);
+		uint64_t lfs = _mm512_cmpeq_epi8_mask(v, lf), hit = _mm512_cmpeq_epi8_mask(v, dash);
+
+		for (hit &= lfs << 1 | last; hit; hit &= hit - 1) {
+			size_t at = *i + (size_t)__builtin_ctzll(hit);
+
+			if (in.p[at + 1] == '-') {
+				*i = at - 1;
+				return true;
+			}
+		}
+		last = lfs >> 63;
+	}
+	*i -= last;
 	return false;
 }
 #endif
@@ -58,7 +87,7 @@ size_t mime_dashes_by(enum cpu_path path, slice in, size_t from)
 	size_t i = from < in.len ? from : in.len;
 
 #ifdef __x86_64__
-	if (path >= CPU_AVX2 && dashes_32(in, &i))
+	if ((path == CPU_AVX512 && dashes_avx512(in, &i)) || (path == CPU_AVX2 && dashes_avx2(in, &i)))
 		return i;
 #endif
 	(void)path;

@@ -13,7 +13,7 @@
 /* Lines at least this long, and a multiple of four, are taken whole. */
 #define WIDE 32
 /* What the vector code writes, or reads, past the end of a line. */
-#define SLACK 64
+#define SLACK MIMEB64_BEHIND
 
 static const char digits[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -248,16 +248,36 @@ static size_t decode_lines(enum cpu_path path, slice in, size_t width, slice lin
 	return decode_portable(in, width, line_end, out);
 }
 
+static size_t encode_portable(slice in, size_t width, slice line_end, uint8_t *out)
+{
+	size_t each = width / 4 * 3, lines = 0;
+
+	for (const uint8_t *p = in.p; in.len - lines * each >= each + SLACK; lines++) {
+		for (size_t i = 0; i < width; i += 4, p += 3, out += 4) {
+			uint32_t g = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+
+			out[0] = (uint8_t)digits[g >> 18];
+			out[1] = (uint8_t)digits[g >> 12 & 63];
+			out[2] = (uint8_t)digits[g >> 6 & 63];
+			out[3] = (uint8_t)digits[g & 63];
+		}
+		if (line_end.len == 2)
+			*out++ = '\r';
+		*out++ = '\n';
+	}
+	return lines;
+}
+
 static size_t encode_lines(enum cpu_path path, slice in, size_t width, slice line_end, uint8_t *out)
 {
 #ifdef __x86_64__
-	if (path == CPU_AVX512)
+	if (path == CPU_AVX512 && width >= WIDE)
 		return encode_avx512(in, width, line_end, out);
-	if (path == CPU_AVX2)
+	if (path == CPU_AVX2 && width >= WIDE)
 		return encode_avx2(in, width, line_end, out);
 #endif
-	(void)path, (void)in, (void)width, (void)line_end, (void)out;
-	return 0;
+	(void)path;
+	return encode_portable(in, width, line_end, out);
 }
 
 int mimeb64_decode_by(enum cpu_path path, struct arena *a, slice enc, struct mimeb64_text *out)
@@ -426,19 +446,22 @@ size_t mimeb64_size(size_t n, size_t width, slice line_end)
 	return all + lines * line_end.len;
 }
 
+size_t mimeb64_encode_lines(slice bytes, size_t width, slice line_end, uint8_t *to)
+{
+	must(width >= 4 && width % 4 == 0);
+	return encode_lines(cpu_best(), bytes, width, line_end, to) * (width / 4 * 3);
+}
+
 void mimeb64_encode_by(enum cpu_path path, slice bytes, size_t width, slice line_end, uint8_t *to)
 {
 	const uint8_t *p = bytes.p;
-	size_t per_line = width / 4, group = 0, n = bytes.len;
+	size_t per_line = width / 4, group = 0, n = bytes.len, lines;
 
 	must(width >= 4 && width % 4 == 0);
-	if (width >= WIDE && path != CPU_PORTABLE) {
-		size_t lines = encode_lines(path, bytes, width, line_end, to);
-
-		to += lines * (width + line_end.len);
-		p += lines * (width / 4 * 3);
-		n -= lines * (width / 4 * 3);
-	}
+	lines = n ? encode_lines(path, bytes, width, line_end, to) : 0;
+	to += lines * (width + line_end.len);
+	p += n ? lines * (per_line * 3) : 0;
+	n -= lines * (per_line * 3);
 	for (; n > 0; group++) {
 		uint32_t g = (uint32_t)p[0] << 16;
 

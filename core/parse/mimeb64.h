@@ -11,6 +11,7 @@
 #include "core/base/slice.h"
 
 #define MIMEB64_MAX_LINE 76
+#define MIMEB64_BEHIND 64
 
 struct mimeb64_mark {
 	uint32_t enc, dec;
@@ -42,6 +43,10 @@ size_t mimeb64_offset(const struct mimeb64_text *t, size_t d);
 
 /* Bytes that mimeb64_encode writes for n bytes. */
 size_t mimeb64_size(size_t n, size_t width, slice line_end);
+/* For text that comes in pieces: encode whole lines, each with its line end, while
+ * at least MIMEB64_BEHIND bytes follow them. How many bytes were taken; what is
+ * left begins a line. */
+size_t mimeb64_encode_lines(slice bytes, size_t width, slice line_end, uint8_t *to);
 /* Lines of width columns with line_end between them, none behind the last. */
 void mimeb64_encode(slice bytes, size_t width, slice line_end, uint8_t *to);
 /* The same in one of the ways that the processor has. */

@@ -142,11 +142,12 @@ CPU_TARGET_AVX2 static size_t blocks_avx2(
 	return at;
 }
 
-/* Values of the bytes of v as digits; *bad: where they are none. */
-CPU_TARGET_AVX512 static inline __attribute__((always_inline)) __m512i digits_64(__m512i v, uint64_t *bad)
+/* Values of the bytes of v as digits; NO_DIGIT: none, or v has that bit. */
+#define NO_DIGIT 0x80
+CPU_TARGET_AVX512 static inline __attribute__((always_inline)) __m512i digits_64(__m512i v)
 {
 	/* By the low seven bits: 0x30.. '0', 0x41.. 'A', 0x61.. 'a'. */
-	static const uint8_t value[128] __attribute__((aligned(64))) = {[0 ... 0x2f] = 0x80,
+	static const uint8_t value[128] __attribute__((aligned(64))) = {[0 ... 0x2f] = NO_DIGIT,
 		0,
 		1,
 		2,
@@ -157,52 +158,60 @@ CPU_TARGET_AVX512 static inline __attribute__((always_inline)) __m512i digits_64
 		7,
 		8,
 		9,
-		[0x3a ... 0x40] = 0x80,
+		[0x3a ... 0x40] = NO_DIGIT,
 		10,
 		11,
 		12,
 		13,
 		14,
 		15,
-		[0x47 ... 0x60] = 0x80,
+		[0x47 ... 0x60] = NO_DIGIT,
 		10,
 		11,
 		12,
 		13,
 		14,
 		15,
-		[0x67 ... 0x7f] = 0x80};
-	__m512i x = _mm512_permutex2var_epi8(_mm512_load_si512(value), v, _mm512_load_si512(value + 64));
+		[0x67 ... 0x7f] = NO_DIGIT};
 
-	*bad = _mm512_movepi8_mask(_mm512_or_si512(x, v));
-	return x;
+	return _mm512_permutex2var_epi8(_mm512_load_si512(value), v, _mm512_load_si512(value + 64));
 }
 
 /* Every sequence of the block at once: its byte goes where its '=' stands, and
  * what is not the first byte of anything is pressed out. A block with an '=' that
- * is neither =XX nor a bare soft break is left to block(). */
-CPU_TARGET_AVX512 static size_t blocks_avx512(
-	struct decode *d, size_t at, uint64_t *starts, uint32_t *before, uint8_t *to)
+ * is neither =XX nor a bare soft break is left to block(). inside: only blocks
+ * behind which two more bytes stand. */
+CPU_TARGET_AVX512 static inline __attribute__((always_inline)) size_t blocks_512(
+	struct decode *d, size_t at, uint64_t *starts, uint32_t *before, uint8_t *to, bool inside)
 {
 	const uint8_t *p = d->p;
 	uint8_t *q = d->q;
-	uint64_t gone = low_bits(d->i - at); /* of the block's bytes: end of a sequence that began before */
+	uint64_t gone = d->i > at ? low_bits(d->i - at)
+				  : 0; /* of the block's bytes: end of a sequence that began before */
 
-	for (; at < d->n; at += BLOCK) {
+	for (; inside ? at + BLOCK + 2 <= d->n : at < d->n; at += BLOCK) {
 		/* Beyond the end are zeros, which mean nothing in any place. */
-		size_t left = d->n - at;
-		__m512i v0 = _mm512_maskz_loadu_epi8(low_bits(left), p + at), x1, x2;
-		__m512i v1 = _mm512_maskz_loadu_epi8(low_bits(left - 1), p + at + 1);
-		__m512i v2 = _mm512_maskz_loadu_epi8(low_bits(left > 2 ? left - 2 : 0), p + at + 2);
-		uint64_t bad1, bad2, equals = _mm512_cmpeq_epi8_mask(v0, _mm512_set1_epi8('='));
-		uint64_t lf = equals & _mm512_cmpeq_epi8_mask(v1, _mm512_set1_epi8('\n'));
-		uint64_t crlf = equals & _mm512_cmpeq_epi8_mask(v1, _mm512_set1_epi8('\r')) &
-				_mm512_cmpeq_epi8_mask(v2, _mm512_set1_epi8('\n'));
-		uint64_t hex, three, keep;
+		size_t left = inside ? BLOCK + 2 : d->n - at;
+		__m512i v0, v1, v2, x1, x2;
+		uint64_t equals, lf, crlf, hex, three, keep;
 
-		x1 = digits_64(v1, &bad1);
-		x2 = digits_64(v2, &bad2);
-		hex = equals & ~(bad1 | bad2);
+		if (inside) {
+			v0 = _mm512_loadu_si512(p + at);
+			v1 = _mm512_loadu_si512(p + at + 1);
+			v2 = _mm512_loadu_si512(p + at + 2);
+		} else {
+			v0 = _mm512_maskz_loadu_epi8(low_bits(left), p + at);
+			v1 = _mm512_maskz_loadu_epi8(low_bits(left - 1), p + at + 1);
+			v2 = _mm512_maskz_loadu_epi8(low_bits(left > 2 ? left - 2 : 0), p + at + 2);
+		}
+		equals = _mm512_cmpeq_epi8_mask(v0, _mm512_set1_epi8('='));
+		lf = equals & _mm512_cmpeq_epi8_mask(v1, _mm512_set1_epi8('\n'));
+		crlf = equals & _mm512_cmpeq_epi8_mask(v1, _mm512_set1_epi8('\r')) &
+		       _mm512_cmpeq_epi8_mask(v2, _mm512_set1_epi8('\n'));
+		x1 = digits_64(v1);
+		x2 = digits_64(v2);
+		hex = equals &
+		      ~_mm512_movepi8_mask(_mm512_or_si512(_mm512_or_si512(x1, v1), _mm512_or_si512(x2, v2)));
 		three = hex | crlf;
 		before[at / BLOCK] = (uint32_t)(q - to);
 		if (__builtin_expect((equals & ~(three | lf)) != 0 || d->i >= at + BLOCK, 0)) {
@@ -228,6 +237,13 @@ CPU_TARGET_AVX512 static size_t blocks_avx512(
 	d->q = q;
 	d->i = d->i >= at + BLOCK ? d->i : at + (size_t)__builtin_popcountll(gone);
 	return at;
+}
+
+CPU_TARGET_AVX512 static size_t blocks_avx512(
+	struct decode *d, size_t at, uint64_t *starts, uint32_t *before, uint8_t *to)
+{
+	at = blocks_512(d, at, starts, before, to, true);
+	return blocks_512(d, at, starts, before, to, false);
 }
 #endif
 
@@ -274,10 +290,28 @@ void qp_decode(struct arena *a, slice enc, struct qp_text *out)
 	qp_decode_by(cpu_best(), a, enc, out);
 }
 
+#ifdef __x86_64__
+CPU_TARGET_AVX2 static unsigned bit_bmi2(uint64_t w, unsigned n)
+{
+	return (unsigned)__builtin_ctzll(_pdep_u64((uint64_t)1 << n, w));
+}
+#endif
+
+/* Which bit of w is its n-th that is set, from 0. */
+static unsigned bit_of(uint64_t w, unsigned n)
+{
+#ifdef __x86_64__
+	if (cpu_has(CPU_AVX2))
+		return bit_bmi2(w, n);
+#endif
+	for (; n > 0; n--)
+		w &= w - 1;
+	return (unsigned)__builtin_ctzll(w);
+}
+
 size_t qp_place(const struct qp_text *t, size_t d)
 {
 	size_t at = 0, step = t->enc.len / BLOCK + 1;
-	uint64_t starts;
 
 	if (d >= t->dec.len)
 		return t->enc.len;
@@ -288,10 +322,7 @@ size_t qp_place(const struct qp_text *t, size_t d)
 		at += t->before[at + half] <= d ? half : 0;
 		step -= half;
 	}
-	starts = t->starts[at];
-	for (size_t n = d - t->before[at]; n > 0; n--)
-		starts &= starts - 1;
-	return at * BLOCK + (size_t)__builtin_ctzll(starts);
+	return at * BLOCK + bit_of(t->starts[at], (unsigned)(d - t->before[at]));
 }
 
 size_t qp_decoded(const struct qp_text *t, size_t i)
