@@ -1,5 +1,6 @@
 #include "core/parse/html.h"
 
+#include "core/base/find.h"
 #include "core/parse/entity.h"
 
 #include <string.h>
@@ -28,24 +29,27 @@ static const struct {
 	slice name;
 	enum html_state state;
 } content[] = {
-	{SLICE("title"), HTML_RCDATA},
-	{SLICE("textarea"), HTML_RCDATA},
-	{SLICE("style"), HTML_RAWTEXT},
-	{SLICE("xmp"), HTML_RAWTEXT},
 	{SLICE("iframe"), HTML_RAWTEXT},
 	{SLICE("noembed"), HTML_RAWTEXT},
 	{SLICE("noframes"), HTML_RAWTEXT},
 	{SLICE("noscript"), HTML_RAWTEXT},
-	{SLICE("script"), HTML_SCRIPT},
 	{SLICE("plaintext"), HTML_PLAIN},
+	{SLICE("script"), HTML_SCRIPT},
+	{SLICE("style"), HTML_RAWTEXT},
+	{SLICE("textarea"), HTML_RCDATA},
+	{SLICE("title"), HTML_RCDATA},
+	{SLICE("xmp"), HTML_RAWTEXT},
 };
 
 static enum html_state content_of(slice name)
 {
+	uint8_t first = name.p[0] | 0x20;
+
 	if (name.len < 3 || name.len > 9)
 		return HTML_DATA;
 	for (size_t i = 0; i < sizeof content / sizeof *content; i++)
-		if (slice_ieq(name, content[i].name))
+		if (content[i].name.p[0] == first && content[i].name.len == name.len &&
+			slice_ieq(name, content[i].name))
 			return content[i].state;
 	return HTML_DATA;
 }
@@ -63,7 +67,7 @@ void html_start_span(struct html_iter *it, slice in, struct html_span span)
 
 bool html_is(slice in, const struct html_token *t, slice name)
 {
-	return slice_ieq(html_slice(in, t->name), name);
+	return t->name.to - t->name.from == name.len && slice_ieq(html_slice(in, t->name), name);
 }
 
 static size_t skip_white(slice in, size_t pos)
@@ -79,7 +83,6 @@ static size_t skip_white(slice in, size_t pos)
 static int attr_scan(slice in, size_t *pos, struct html_attr *a)
 {
 	size_t i = *pos, end;
-	const uint8_t *close;
 
 	a->from = i;
 	while (i < in.len && (class[in.p[i]] & WHITE || in.p[i] == '/'))
@@ -108,10 +111,9 @@ static int attr_scan(slice in, size_t *pos, struct html_attr *a)
 	end = i;
 	if (in.p[i] == '"' || in.p[i] == '\'') {
 		a->quote = in.p[i++];
-		close = memchr(in.p + i, a->quote, in.len - i);
-		if (!close)
+		end = find_byte(in, i, a->quote);
+		if (end == in.len)
 			return -1;
-		end = (size_t)(close - in.p);
 		*pos = end + 1;
 	} else {
 		while (end < in.len && !(class[in.p[end]] & BARE_END))
@@ -125,30 +127,73 @@ static int attr_scan(slice in, size_t *pos, struct html_attr *a)
 	return 1;
 }
 
+/* From the end of the tag name to the tag's '>', one attribute at a time. 0: *pos
+ * is there.  -1: the input ends before. */
+static int tag_end_plain(slice in, size_t *pos, bool *self_closing)
+{
+	struct html_attr a;
+	int rc;
+
+	do
+		rc = attr_scan(in, pos, &a);
+	while (rc > 0);
+	/* A '/' inside a bare value was eaten by it, so *pos has not moved past it. */
+	*self_closing = rc == 0 && *pos > a.from && in.p[*pos - 1] == '/';
+	return rc;
+}
+
+/* The same, but name="value" is passed over without looking at it: in a stretch
+ * that begins where an attribute may, the first '=' with a byte of a name right
+ * before it ends a name, and a quote right behind it opens a value. Up to that '='
+ * only names stand there, in which no '>' can hide and a quote means nothing to
+ * anybody but attr_scan, which gets all that looks otherwise. */
+static int tag_end(slice in, size_t *pos, bool *self_closing)
+{
+	static const uint8_t marks[4] = {'>', '=', '"', '\''};
+	struct html_attr a;
+	size_t i = *pos;
+
+	for (;;) {
+		size_t at = find_four(in, i, marks);
+
+		if (at == in.len)
+			return -1;
+		if (in.p[at] == '>') {
+			*self_closing = at > i && in.p[at - 1] == '/';
+			*pos = at;
+			return 0;
+		}
+		if (in.p[at] == '=' && at > i && !(class[in.p[at - 1]] & ATTR_END) && at + 1 < in.len &&
+			(in.p[at + 1] == '"' || in.p[at + 1] == '\'')) {
+			i = find_byte(in, at + 2, in.p[at + 1]);
+			if (i == in.len)
+				return -1;
+			i++;
+			continue;
+		}
+		if (attr_scan(in, &i, &a) < 0)
+			return -1;
+	}
+}
+
 /* A start or end tag whose name begins at name. */
 static void tag(struct html_iter *it, struct html_token *t, size_t name)
 {
-	struct html_attr a;
 	size_t i = name;
-	int rc;
 
 	while (i < it->in.len && !(class[it->in.p[i]] & TAG_END))
 		i++;
 	t->name = (struct html_span){name, i};
 	t->data.from = i;
-	do
-		rc = attr_scan(it->in, &i, &a);
-	while (rc > 0);
-	if (rc < 0) {
+	if ((it->plain ? tag_end_plain : tag_end)(it->in, &i, &t->self_closing) < 0) {
 		t->kind = HTML_LOST;
+		t->self_closing = false;
 		t->to = it->in.len;
 		t->name = t->data = (struct html_span){t->to, t->to};
 		return;
 	}
 	t->data.to = i;
 	t->to = i + 1;
-	/* A '/' inside a bare value was eaten by it, so i has not moved past it. */
-	t->self_closing = i > a.from && it->in.p[i - 1] == '/';
 }
 
 static void start_tag(struct html_iter *it, struct html_token *t)
@@ -197,8 +242,8 @@ static void comment(struct html_iter *it, struct html_token *t, size_t from)
 	while (!close) {
 		slice at;
 
-		dash = slice_chr(rest, '-', dash);
-		if (dash == SLICE_NPOS)
+		dash = find_pair(rest, dash, '-', '-');
+		if (dash == rest.len)
 			break;
 		at = slice_from(rest, dash);
 		if (slice_starts(at, SLICE("-->")))
@@ -297,8 +342,11 @@ static size_t doctype_inside(slice in, size_t pos, struct html_token *t)
 
 static void doctype(struct html_iter *it, struct html_token *t)
 {
-	size_t end = doctype_inside(it->in, t->from + 9, t);
+	size_t end;
 
+	t->has_name = t->has_public = t->has_system = false;
+	t->public_id = t->system_id = (struct html_span){0, 0};
+	end = doctype_inside(it->in, t->from + 9, t);
 	t->kind = HTML_DOCTYPE;
 	end = slice_chr(it->in, '>', end);
 	t->to = end == SLICE_NPOS ? it->in.len : end + 1;
@@ -390,7 +438,7 @@ static size_t script_end(slice in, size_t pos, slice name)
 /* Offset of the first '<' that is not text, or the end. */
 static size_t data_end(slice in, size_t pos)
 {
-	while ((pos = slice_chr(in, '<', pos)) != SLICE_NPOS && pos + 1 < in.len) {
+	while ((pos = find_byte(in, pos, '<')) + 1 < in.len) {
 		uint8_t c = in.p[pos + 1];
 
 		if (ascii_alpha(c) || c == '!' || c == '?' || (c == '/' && pos + 2 < in.len))
@@ -451,9 +499,6 @@ static void token_start(struct html_token *t, enum html_state state, size_t from
 	t->name = none;
 	t->data = none;
 	t->self_closing = false;
-	t->has_name = t->has_public = t->has_system = t->quirks = false;
-	t->public_id = none;
-	t->system_id = none;
 }
 
 int html_next(struct html_iter *it, struct html_token *t)

@@ -66,6 +66,7 @@ struct html_iter {
 	slice last_start;      /* name of the element whose text state is on */
 	bool foreign;          /* false: <![CDATA[ is a comment */
 	bool fixed;            /* false: start tags switch the state */
+	bool plain;            /* false: short cuts over whole tags, with the same result */
 };
 
 /* Begin at the first byte of in. */
