@@ -116,10 +116,57 @@ static void one_text_for_one_value(void **state)
 	buf_free(&out);
 }
 
+/* Long ones go by vectors: they give what their pieces give one by one, and refuse
+ * every byte that a piece refuses, wherever it stands. */
+static void pieces(void **state)
+{
+	uint8_t bytes[300], back[300], piece[4];
+	struct buf whole, parts;
+	uint32_t seed = 1;
+
+	(void)state;
+	buf_init(&whole, 1000);
+	buf_init(&parts, 1000);
+	for (size_t n = 0; n <= sizeof bytes; n++) {
+		slice in, text;
+
+		for (size_t i = 0; i < n; i++)
+			bytes[i] = (uint8_t)((seed = seed * 1103515245 + 12345) >> 16);
+		in = test_guard(slice_of(bytes, n));
+		buf_clear(&whole);
+		buf_clear(&parts);
+		b64url_encode(in, &whole);
+		for (size_t i = 0; i < n; i += 3)
+			b64url_encode(slice_sub(in, i, i + 3), &parts);
+		test_slices_equal("encoded", buf_slice(&whole), buf_slice(&parts));
+		text = test_guard(buf_slice(&whole));
+		assert_int_equal(b64url_decode(text, back, n), n);
+		test_slices_equal("decoded", slice_of(back, n), in);
+		for (unsigned c = 0; c < 256 && n > 20; c++) {
+			size_t at = (n + c * 7) % text.len;
+			slice four = slice_of(piece, 4);
+
+			memset(piece, 'A', 4);
+			piece[0] = (uint8_t)c;
+			whole.p[at] = (uint8_t)c;
+			if (b64url_decode(four, back, 3) < 0)
+				assert_int_equal(b64url_decode(buf_slice(&whole), back, n), -REFUSE_ALPHABET);
+			else if (at + 1 < whole.len)
+				assert_int_equal(b64url_decode(buf_slice(&whole), back, n), n);
+			whole.p[at] = text.p[at];
+		}
+		test_unguard(text);
+		test_unguard(in);
+	}
+	buf_free(&whole);
+	buf_free(&parts);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known),
+		cmocka_unit_test(pieces),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(one_text_for_one_value),
 	};
