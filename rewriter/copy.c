@@ -11,32 +11,84 @@ static struct buf fixed_buf(struct arena *a, size_t n)
 	return (struct buf){.p = arena_alloc(a, n), .room = n, .cap = n};
 }
 
-/* "https://t.example/c/" + token + suffix */
-static int seal(struct arena *a, const struct copy *c, const struct identity *id, struct sealer *s,
-	const struct token *about, const char *suffix, slice *out)
+/* What all tokens of a copy say. */
+static struct token identified(const struct copy *c, const struct identity *id, struct token t)
 {
 	const struct plan *p = c->plan;
-	struct buf b = fixed_buf(a, p->policy.track_url.len + 16 + (about->url.len + 128) * 4 / 3);
-	struct token t = *about;
-	int rc;
 
 	t.campaign = id->campaign;
 	t.lane = id->lane;
 	t.sequence = p->control.privacy == PRIVACY_ANONYMOUS ? EVENT_NO_SEQUENCE : id->sequence;
 	t.day = id->day;
 	t.mode = (uint8_t)p->control.privacy;
-	if (t.kind != TOKEN_HEADER) {
+	return t;
+}
+
+/* "https://t.example/c/" and room for the token and a suffix. */
+static struct buf url_start(struct arena *a, const struct plan *p, const struct token *t)
+{
+	struct buf b = fixed_buf(a, p->policy.track_url.len + 16 + (t->url.len + 128) * 4 / 3);
+
+	if (t->kind != TOKEN_HEADER) {
 		buf_put(&b, p->policy.track_url);
 		buf_byte(&b, '/');
-		buf_byte(&b, (uint8_t)t.kind);
+		buf_byte(&b, (uint8_t)t->kind);
 		buf_byte(&b, '/');
 	}
-	rc = token_seal(s, p->policy.track_host, &t, &b);
+	return b;
+}
+
+static int seal(struct arena *a, const struct copy *c, const struct identity *id, struct sealer *s,
+	const struct token *about, const char *suffix, slice *out)
+{
+	const struct plan *p = c->plan;
+	struct token t = identified(c, id, *about);
+	struct buf b = url_start(a, p, &t);
+	int rc = token_seal(s, p->policy.track_host, &t, &b);
+
 	buf_str(&b, suffix);
 	*out = buf_slice(&b);
 	if (rc == 0 && b.full)
 		rc = -REFUSE_LENGTH;
 	return rc;
+}
+
+/* The tracked URL of every target that a link leads to, into urls. */
+static int seal_links(struct arena *a, const struct copy *c, const struct identity *id, struct sealer *s,
+	uint8_t place, slice *urls)
+{
+	const struct plan *p = c->plan;
+	struct token t[TOKEN_TOGETHER];
+	struct buf b[TOKEN_TOGETHER];
+	size_t which[TOKEN_TOGETHER];
+	unsigned n = 0;
+
+	for (size_t i = 0; i < p->targets.count; i++) {
+		const struct target *to = &p->targets.list[i];
+		int rc;
+
+		if (to->number >= 0) {
+			t[n] = identified(c, id,
+				(struct token){.kind = TOKEN_CLICK,
+					.link = (uint16_t)to->number,
+					.url = to->to,
+					.place = place});
+			b[n] = url_start(a, p, &t[n]);
+			which[n++] = i;
+		}
+		if (n == 0 || (n < TOKEN_TOGETHER && i + 1 < p->targets.count))
+			continue;
+		rc = token_seal_all(s, p->policy.track_host, t, n, b);
+		if (rc < 0)
+			return rc;
+		for (unsigned k = 0; k < n; k++) {
+			if (b[k].full)
+				return -REFUSE_LENGTH;
+			urls[which[k]] = buf_slice(&b[k]);
+		}
+		n = 0;
+	}
+	return 0;
 }
 
 /* One pixel in sight, not display:none: some mail programs do not load what is
@@ -68,18 +120,11 @@ static int seal_all(struct arena *a, struct copy *c, const struct identity *id, 
 			c->pixel[i] = pixel_markup(a, url);
 	}
 	c->urls = arena_array(a, slice, p->targets.count);
-	if (p->amp)
+	if (rc == 0)
+		rc = seal_links(a, c, id, s, PLACE_MAIN, c->urls);
+	if (rc == 0 && p->amp) {
 		c->amp = arena_array(a, slice, p->targets.count);
-	for (size_t i = 0; i < p->targets.count && rc == 0; i++) {
-		const struct target *to = &p->targets.list[i];
-
-		t = (struct token){.kind = TOKEN_CLICK, .link = (uint16_t)to->number, .url = to->to};
-		if (to->number < 0)
-			continue;
-		rc = seal(a, c, id, s, &t, "", &c->urls[i]);
-		t.place = PLACE_AMP;
-		if (rc == 0 && c->amp)
-			rc = seal(a, c, id, s, &t, "", &c->amp[i]);
+		rc = seal_links(a, c, id, s, PLACE_AMP, c->amp);
 	}
 	/* Nobody can be taken off a list by a token that all share. */
 	if (rc == 0 && p->policy.unsubscribe && !p->control.has_unsubscribe &&

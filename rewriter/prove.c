@@ -449,18 +449,34 @@ static const char *part_wrong(struct arena *a, const struct copy *c, const struc
 	return whole ? html_wrong(c, pc, dec) : tags_wrong(a, c, pc, dec);
 }
 
-/* "https://t.example/c/" + token: does it open to the destination? */
-static bool opens_to(const struct copy *c, const struct identity *id, struct sealer *s,
-	const struct target *to, slice url, uint8_t place)
+/* "https://t.example/c/" + token: do they open, each to its destination? */
+static bool links_open(
+	const struct copy *c, const struct identity *id, struct sealer *s, const slice *urls, uint8_t place)
 {
 	const struct policy *p = &c->plan->policy;
-	uint8_t room[TOKEN_ROOM];
-	struct token t;
+	const struct targets *targets = &c->plan->targets;
+	const struct target *to[TOKEN_TOGETHER];
+	uint8_t room[TOKEN_TOGETHER][TOKEN_ROOM];
+	struct token t[TOKEN_TOGETHER];
+	slice text[TOKEN_TOGETHER];
+	unsigned n = 0;
 
-	return token_open(s, p->track_host, TOKEN_CLICK, slice_from(url, p->track_url.len + 3), room, &t) ==
-		       0 &&
-	       slice_eq(t.url, to->to) && t.link == to->number && t.place == place &&
-	       t.campaign == id->campaign && t.lane == id->lane;
+	for (size_t i = 0; i < targets->count; i++) {
+		if (urls[i].len) {
+			to[n] = &targets->list[i];
+			text[n++] = slice_from(urls[i], p->track_url.len + 3);
+		}
+		if (n == 0 || (n < TOKEN_TOGETHER && i + 1 < targets->count))
+			continue;
+		if (token_open_all(s, p->track_host, TOKEN_CLICK, text, n, room, t) != 0)
+			return false;
+		for (unsigned k = 0; k < n; k++)
+			if (!slice_eq(t[k].url, to[k]->to) || t[k].link != to[k]->number ||
+				t[k].place != place || t[k].campaign != id->campaign || t[k].lane != id->lane)
+				return false;
+		n = 0;
+	}
+	return true;
 }
 
 static int prove(struct arena *a, const struct copy *c, const struct identity *id, struct sealer *s,
@@ -478,11 +494,9 @@ static int prove(struct arena *a, const struct copy *c, const struct identity *i
 	if (!fields_right(c, out))
 		return -REFUSE_PROOF;
 	*rule = "token";
-	for (size_t i = 0; i < p->targets.count; i++)
-		if (c->urls[i].len &&
-			(!opens_to(c, id, s, &p->targets.list[i], c->urls[i], PLACE_MAIN) ||
-				(c->amp && !opens_to(c, id, s, &p->targets.list[i], c->amp[i], PLACE_AMP))))
-			return -REFUSE_PROOF;
+	if (!links_open(c, id, s, c->urls, PLACE_MAIN) ||
+		(c->amp && !links_open(c, id, s, c->amp, PLACE_AMP)))
+		return -REFUSE_PROOF;
 	for (size_t i = 0; i < p->part_count; i++) {
 		size_t first, before;
 

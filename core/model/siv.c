@@ -9,7 +9,7 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#define WITH_AES __attribute__((target("aes,sse2")))
+#define WITH_AES __attribute__((target("aes,sse4.1")))
 #endif
 
 /* Doubling in GF(2^128), RFC 5297 section 2.3, without a branch on the value. */
@@ -42,6 +42,26 @@ static void last_block(const struct siv *s, slice rest, uint8_t out[16])
 	xor16(b, rest.len == 16 ? s->k1 : s->k2);
 	memcpy(out, b, 16); /* rest may lie in out */
 }
+
+/* What a CMAC runs over: the bytes as they lie, then one or two blocks that were
+ * made for it. */
+struct chain {
+	slice whole; /* a multiple of 16 */
+	uint8_t tail[32];
+	size_t tail_len; /* 16 or 32 */
+};
+
+#if defined(__x86_64__)
+static inline size_t chain_blocks(const struct chain *c)
+{
+	return (c->whole.len + c->tail_len) / 16;
+}
+
+static inline const uint8_t *chain_at(const struct chain *c, size_t block)
+{
+	return 16 * block < c->whole.len ? c->whole.p + 16 * block : c->tail + (16 * block - c->whole.len);
+}
+#endif
 
 #if defined(__x86_64__)
 WITH_AES static __m128i next_key(__m128i k, __m128i assist)
@@ -93,36 +113,80 @@ WITH_AES static void mac_instructions(struct siv *s, slice whole, slice tail, ui
 	_mm_storeu_si128((__m128i *)out, c);
 }
 
-/* Four blocks at a time: their rounds overlap in the pipeline. */
-WITH_AES static void keystream_instructions(struct siv *s, const uint8_t *blocks, size_t n, uint8_t *out)
+/* Four chains at once: in one each block waits for the one before, so the rounds of
+ * four of them fit into the time of one. What is longer than the shortest goes on
+ * alone. */
+WITH_AES static void mac_four(struct siv *s, const struct chain c[4], uint8_t out[4][16])
 {
+	__m128i x[4] = {_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128()};
+	size_t common = chain_blocks(&c[0]);
+
+	for (int l = 1; l < 4; l++)
+		common = chain_blocks(&c[l]) < common ? chain_blocks(&c[l]) : common;
+	for (size_t i = 0; i < common; i++) {
+		__m128i k = _mm_load_si128((const __m128i *)s->mac[0]);
+
+		for (int l = 0; l < 4; l++)
+			x[l] = _mm_xor_si128(
+				x[l], _mm_xor_si128(k, _mm_loadu_si128((const __m128i *)chain_at(&c[l], i))));
+		for (int r = 1; r < 10; r++) {
+			k = _mm_load_si128((const __m128i *)s->mac[r]);
+			for (int l = 0; l < 4; l++)
+				x[l] = _mm_aesenc_si128(x[l], k);
+		}
+		k = _mm_load_si128((const __m128i *)s->mac[10]);
+		for (int l = 0; l < 4; l++)
+			x[l] = _mm_aesenclast_si128(x[l], k);
+	}
+	for (int l = 0; l < 4; l++) {
+		for (size_t i = common; i < chain_blocks(&c[l]); i++)
+			x[l] = cipher(s->mac,
+				_mm_xor_si128(x[l], _mm_loadu_si128((const __m128i *)chain_at(&c[l], i))));
+		_mm_storeu_si128((__m128i *)out[l], x[l]);
+	}
+}
+
+/* Four blocks of the keystream, from a counter whose last word is low. */
+WITH_AES static inline void keystream(const struct siv *s, __m128i counter, uint32_t low, __m128i x[4])
+{
+	__m128i k = _mm_load_si128((const __m128i *)s->ctr[0]);
+
+	for (int l = 0; l < 4; l++)
+		x[l] = _mm_xor_si128(
+			k, _mm_insert_epi32(counter, (int)__builtin_bswap32(low + (uint32_t)l), 3));
+	for (int r = 1; r < 10; r++) {
+		k = _mm_load_si128((const __m128i *)s->ctr[r]);
+		for (int l = 0; l < 4; l++)
+			x[l] = _mm_aesenc_si128(x[l], k);
+	}
+	k = _mm_load_si128((const __m128i *)s->ctr[10]);
+	for (int l = 0; l < 4; l++)
+		x[l] = _mm_aesenclast_si128(x[l], k);
+}
+
+/* block: the first counter block. */
+WITH_AES static void ctr_instructions(
+	const struct siv *s, const uint8_t block[16], uint32_t low, slice in, uint8_t *out)
+{
+	__m128i counter = _mm_loadu_si128((const __m128i *)block), x[4];
+	uint8_t key[64];
 	size_t i = 0;
 
-	for (; i + 4 <= n; i += 4) {
-		const __m128i *in = (const __m128i *)(blocks + 16 * i);
-		__m128i *to = (__m128i *)(out + 16 * i);
-		__m128i k = _mm_load_si128((const __m128i *)s->ctr[0]);
-		__m128i a = _mm_xor_si128(_mm_loadu_si128(in), k),
-			b = _mm_xor_si128(_mm_loadu_si128(in + 1), k);
-		__m128i c = _mm_xor_si128(_mm_loadu_si128(in + 2), k),
-			d = _mm_xor_si128(_mm_loadu_si128(in + 3), k);
+	for (; i + 64 <= in.len; i += 64, low += 4) {
+		keystream(s, counter, low, x);
+		for (int l = 0; l < 4; l++) {
+			__m128i v = _mm_loadu_si128((const __m128i *)(in.p + i + 16 * l));
 
-		for (int r = 1; r < 10; r++) {
-			k = _mm_load_si128((const __m128i *)s->ctr[r]);
-			a = _mm_aesenc_si128(a, k);
-			b = _mm_aesenc_si128(b, k);
-			c = _mm_aesenc_si128(c, k);
-			d = _mm_aesenc_si128(d, k);
+			_mm_storeu_si128((__m128i *)(out + i + 16 * l), _mm_xor_si128(v, x[l]));
 		}
-		k = _mm_load_si128((const __m128i *)s->ctr[10]);
-		_mm_storeu_si128(to, _mm_aesenclast_si128(a, k));
-		_mm_storeu_si128(to + 1, _mm_aesenclast_si128(b, k));
-		_mm_storeu_si128(to + 2, _mm_aesenclast_si128(c, k));
-		_mm_storeu_si128(to + 3, _mm_aesenclast_si128(d, k));
 	}
-	for (; i < n; i++)
-		_mm_storeu_si128((__m128i *)(out + 16 * i),
-			cipher(s->ctr, _mm_loadu_si128((const __m128i *)(blocks + 16 * i))));
+	if (i == in.len)
+		return;
+	keystream(s, counter, low, x);
+	for (int l = 0; l < 4; l++)
+		_mm_storeu_si128((__m128i *)(key + 16 * l), x[l]);
+	for (size_t k = 0; i < in.len; i++, k++)
+		out[i] = in.p[i] ^ key[k];
 }
 #endif
 
@@ -242,19 +306,22 @@ void siv_bind(struct siv *s, const slice *ad, unsigned n, struct siv_bound *out)
 	}
 }
 
-void siv_s2v(struct siv *s, const struct siv_bound *b, slice plain, uint8_t tag[SIV_TAG])
+static void s2v_chain(struct siv *s, const struct siv_bound *b, slice plain, struct chain *c)
 {
-	uint8_t t[32] = {0}, d[16];
+	uint8_t d[16], *t = c->tail;
 	size_t from, n;
 
+	memset(t, 0, sizeof c->tail);
 	memcpy(d, b->d, 16);
+	c->whole = SLICE_NONE;
+	c->tail_len = 16;
 	if (plain.len < 16) {
 		dbl(d);
 		if (plain.len)
 			memcpy(t, plain.p, plain.len);
 		t[plain.len] = 0x80;
 		xor16(t, d);
-		cmac(s, slice_of(t, 16), tag);
+		last_block(s, slice_of(t, 16), t);
 		return;
 	}
 	/* CMAC(plain xorend d): d falls on the last 16 bytes, which lie in the
@@ -264,40 +331,118 @@ void siv_s2v(struct siv *s, const struct siv_bound *b, slice plain, uint8_t tag[
 	n = plain.len - from;
 	memcpy(t, plain.p + from, n);
 	xor16(t + n - 16, d);
-	if (n == 16)
+	if (n == 16) {
 		last_block(s, slice_of(t, 16), t);
-	else
+	} else {
 		last_block(s, slice_of(t + 16, n - 16), t + 16);
-	mac(s, slice_sub(plain, 0, from), slice_of(t, n == 16 ? 16 : 32), tag);
+		c->tail_len = 32;
+	}
+	c->whole = slice_sub(plain, 0, from);
 }
 
-void siv_ctr(struct siv *s, const uint8_t tag[SIV_TAG], slice in, uint8_t *out)
+void siv_s2v(struct siv *s, const struct siv_bound *b, slice plain, uint8_t tag[SIV_TAG])
+{
+	struct chain c;
+
+	s2v_chain(s, b, plain, &c);
+	mac(s, c.whole, slice_of(c.tail, c.tail_len), tag);
+}
+
+/* The tags of n plain texts. */
+static void s2v_all(
+	struct siv *s, const struct siv_bound *b, const slice *plain, unsigned n, uint8_t tag[][SIV_TAG])
+{
+#if defined(__x86_64__)
+	if (!s->cbc && n == SIV_TOGETHER) {
+		struct chain c[SIV_TOGETHER];
+
+		for (unsigned i = 0; i < n; i++)
+			s2v_chain(s, b, plain[i], &c[i]);
+		mac_four(s, c, tag);
+		return;
+	}
+#endif
+	for (unsigned i = 0; i < n; i++)
+		siv_s2v(s, b, plain[i], tag[i]);
+}
+
+static void ctr_openssl(struct siv *s, const uint8_t first[16], uint32_t low, slice in, uint8_t *out)
 {
 	uint8_t block[256], key[256];
-	uint32_t low;
 
-	must(in.len < 1u << 30); /* the counter's cleared bit takes the carry */
-	low = __builtin_bswap32(get_le32(tag + 12)) & 0x7fffffff;
 	for (size_t i = 0; i < in.len;) {
 		size_t n = in.len - i < sizeof block ? in.len - i : sizeof block, blocks = (n + 15) / 16;
 
 		for (size_t k = 0; k < blocks; k++, low++) {
 			uint8_t *at = block + 16 * k;
 
-			memcpy(at, tag, 12);
-			at[8] &= 0x7f; /* RFC 5297 section 2.5 */
+			memcpy(at, first, 12);
 			put_le32(at + 12, __builtin_bswap32(low));
 		}
-#if defined(__x86_64__)
-		if (!s->ecb)
-			keystream_instructions(s, block, blocks, key);
-		else
-#endif
-			evp(s->ecb, block, 16 * blocks, key);
+		evp(s->ecb, block, 16 * blocks, key);
 		for (size_t k = 0; k < n; k++)
 			out[i + k] = in.p[i + k] ^ key[k];
 		i += n;
 	}
+}
+
+void siv_ctr(struct siv *s, const uint8_t tag[SIV_TAG], slice in, uint8_t *out)
+{
+	uint8_t first[16];
+	uint32_t low;
+
+	must(in.len < 1u << 30); /* the counter's cleared bit takes the carry */
+	memcpy(first, tag, 16);
+	first[8] &= 0x7f; /* RFC 5297 section 2.5 */
+	first[12] &= 0x7f;
+	low = __builtin_bswap32(get_le32(first + 12));
+#if defined(__x86_64__)
+	if (!s->ecb) {
+		ctr_instructions(s, first, low, in, out);
+		return;
+	}
+#endif
+	ctr_openssl(s, first, low, in, out);
+}
+
+void siv_seal_all(struct siv *s, const struct siv_bound *b, const struct siv_job *job, unsigned n)
+{
+	uint8_t tag[SIV_TOGETHER][SIV_TAG];
+	slice plain[SIV_TOGETHER] = {SLICE_NONE};
+
+	must(n <= SIV_TOGETHER);
+	for (unsigned i = 0; i < n; i++)
+		plain[i] = job[i].in;
+	s2v_all(s, b, plain, n, tag);
+	for (unsigned i = 0; i < n; i++) {
+		memcpy(job[i].tag, tag[i], SIV_TAG);
+		siv_ctr(s, tag[i], job[i].in, job[i].out);
+	}
+}
+
+static bool tag_right(const uint8_t want[SIV_TAG], const uint8_t tag[SIV_TAG])
+{
+	return ((get_le64(want) ^ get_le64(tag)) | (get_le64(want + 8) ^ get_le64(tag + 8))) == 0;
+}
+
+bool siv_open_all(struct siv *s, const struct siv_bound *b, const struct siv_job *job, unsigned n)
+{
+	uint8_t want[SIV_TOGETHER][SIV_TAG];
+	slice plain[SIV_TOGETHER] = {SLICE_NONE};
+	bool right = true;
+
+	must(n <= SIV_TOGETHER);
+	for (unsigned i = 0; i < n; i++) {
+		siv_ctr(s, job[i].tag, job[i].in, job[i].out);
+		plain[i] = slice_of(job[i].out, job[i].in.len);
+	}
+	s2v_all(s, b, plain, n, want);
+	for (unsigned i = 0; i < n; i++)
+		right &= tag_right(want[i], job[i].tag);
+	for (unsigned i = 0; i < n && !right; i++)
+		if (job[i].in.len)
+			memset(job[i].out, 0, job[i].in.len);
+	return right;
 }
 
 void siv_seal(struct siv *s, const struct siv_bound *b, slice plain, uint8_t tag[SIV_TAG], uint8_t *out)
@@ -313,7 +458,7 @@ bool siv_open(
 
 	siv_ctr(s, tag, sealed, out);
 	siv_s2v(s, b, slice_of(out, sealed.len), want);
-	if (((get_le64(want) ^ get_le64(tag)) | (get_le64(want + 8) ^ get_le64(tag + 8))) == 0)
+	if (tag_right(want, tag))
 		return true;
 	if (sealed.len)
 		memset(out, 0, sealed.len);

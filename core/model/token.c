@@ -49,7 +49,7 @@ struct sealer {
 	struct key *of[KEYRING_MAX_KEYS]; /* owned, by key_bits; NULL: unknown or retired */
 	struct key *newest;
 	uint8_t newest_bits;
-	uint8_t raw[TOKEN_ROOM];
+	uint8_t raw[TOKEN_TOGETHER][TOKEN_ROOM];
 };
 
 /* Ids are 1..64 and six bits hold 0..63: the last one goes to 0. */
@@ -162,19 +162,10 @@ static uint8_t kind_and_mode(const struct token *t)
 	return (uint8_t)((kind_number(t->kind) | place) << 4 | (t->mode & 15));
 }
 
-int token_seal(struct sealer *s, slice host, const struct token *t, struct buf *out)
+static size_t put_plain(uint8_t *plain, const struct token *t)
 {
-	uint8_t *raw = s->raw, *plain = raw + HEAD;
-	const struct siv_bound *bound;
 	size_t n = 0;
 
-	must(t->kind != TOKEN_RETURN && place_fits(t->kind, t->place));
-	if (!s->newest)
-		return -REFUSE_UNKNOWN_KEY;
-	bound = bound_to(s->newest, t->kind, host);
-	if (!bound || (t->kind == TOKEN_CLICK && t->url.len > TOKEN_MAX_URL))
-		return -REFUSE_LENGTH;
-	raw[0] = VERSION | s->newest_bits;
 	plain[n++] = kind_and_mode(t);
 	put_le64(plain + n, t->campaign);
 	put_le32(plain + n + 8, t->lane);
@@ -188,9 +179,39 @@ int token_seal(struct sealer *s, slice host, const struct token *t, struct buf *
 			memcpy(plain + n, t->url.p, t->url.len);
 		n += t->url.len;
 	}
-	siv_seal(&s->newest->siv, bound, slice_of(plain, n), raw + 1, plain);
-	b64url_encode(slice_of(raw, HEAD + n), out);
+	return n;
+}
+
+int token_seal_all(struct sealer *s, slice host, const struct token *t, unsigned count, struct buf *out)
+{
+	struct siv_job job[TOKEN_TOGETHER];
+	const struct siv_bound *bound;
+
+	must(count && count <= TOKEN_TOGETHER && t[0].kind != TOKEN_RETURN);
+	if (!s->newest)
+		return -REFUSE_UNKNOWN_KEY;
+	bound = bound_to(s->newest, t[0].kind, host);
+	if (!bound)
+		return -REFUSE_LENGTH;
+	for (unsigned i = 0; i < count; i++) {
+		uint8_t *raw = s->raw[i], *plain = raw + HEAD;
+
+		must(t[i].kind == t[0].kind && place_fits(t[i].kind, t[i].place));
+		if (t[i].kind == TOKEN_CLICK && t[i].url.len > TOKEN_MAX_URL)
+			return -REFUSE_LENGTH;
+		raw[0] = VERSION | s->newest_bits;
+		job[i] = (struct siv_job){
+			.in = slice_of(plain, put_plain(plain, &t[i])), .tag = raw + 1, .out = plain};
+	}
+	siv_seal_all(&s->newest->siv, bound, job, count);
+	for (unsigned i = 0; i < count; i++)
+		b64url_encode(slice_of(s->raw[i], HEAD + job[i].in.len), &out[i]);
 	return 0;
+}
+
+int token_seal(struct sealer *s, slice host, const struct token *t, struct buf *out)
+{
+	return token_seal_all(s, host, t, 1, out);
 }
 
 /* What stands in an authentic token; only one of another make can be wrong. */
@@ -240,28 +261,48 @@ static struct key *key_named(struct sealer *s, uint8_t first, int *rc)
 	return *rc < 0 ? NULL : k;
 }
 
+int token_open_all(struct sealer *s, slice host, enum token_kind kind, const slice *text, unsigned count,
+	uint8_t room[][TOKEN_ROOM], struct token *out)
+{
+	struct siv_job job[TOKEN_TOGETHER];
+	const struct siv_bound *bound;
+	struct key *k = NULL;
+	int rc;
+
+	must(count && count <= TOKEN_TOGETHER && kind != TOKEN_RETURN);
+	for (unsigned i = 0; i < count; i++) {
+		struct key *named;
+
+		if (text[i].len < TOKEN_MIN_TEXT || text[i].len > TOKEN_MAX_TEXT)
+			return -REFUSE_LENGTH;
+		rc = b64url_decode(text[i], room[i], TOKEN_ROOM);
+		if (rc < 0)
+			return rc;
+		job[i] = (struct siv_job){.in = slice_sub(slice_of(room[i], TOKEN_ROOM), HEAD, (size_t)rc),
+			.tag = room[i] + 1,
+			.out = room[i] + HEAD};
+		named = key_named(s, room[i][0], &rc);
+		if (!named)
+			return rc;
+		if (k && named != k)
+			return -REFUSE_UNKNOWN_KEY;
+		k = named;
+	}
+	bound = bound_to(k, kind, host);
+	if (!bound || !siv_open_all(&k->siv, bound, job, count))
+		return -REFUSE_FORGED;
+	for (unsigned i = 0; i < count; i++) {
+		rc = read_plain(job[i].in, kind, &out[i]);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 int token_open(struct sealer *s, slice host, enum token_kind kind, slice text, uint8_t room[TOKEN_ROOM],
 	struct token *out)
 {
-	const struct siv_bound *bound;
-	struct key *k;
-	slice body;
-	int rc;
-
-	must(kind != TOKEN_RETURN);
-	if (text.len < TOKEN_MIN_TEXT || text.len > TOKEN_MAX_TEXT)
-		return -REFUSE_LENGTH;
-	rc = b64url_decode(text, room, TOKEN_ROOM);
-	if (rc < 0)
-		return rc;
-	body = slice_sub(slice_of(room, TOKEN_ROOM), HEAD, (size_t)rc);
-	k = key_named(s, room[0], &rc);
-	if (!k)
-		return rc;
-	bound = bound_to(k, kind, host);
-	if (!bound || !siv_open(&k->siv, bound, body, room + 1, room + HEAD))
-		return -REFUSE_FORGED;
-	return read_plain(body, kind, out);
+	return token_open_all(s, host, kind, &text, 1, (uint8_t(*)[TOKEN_ROOM])room, out);
 }
 
 /* Only 16 bytes are worth hiding, so the tag is cut to what still makes a

@@ -64,6 +64,17 @@ int token_seal(struct sealer *s, slice host, const struct token *t, struct buf *
 int token_open(struct sealer *s, slice host, enum token_kind kind, slice text, uint8_t room[TOKEN_ROOM],
 	struct token *out);
 
+/* Several tokens of one kind and host at once, up to this many; each costs less
+ * than alone. */
+#define TOKEN_TOGETHER 4
+/* As token_seal; t[i] goes to out[i]. A refusal: nothing was appended. */
+int token_seal_all(struct sealer *s, slice host, const struct token *t, unsigned count, struct buf *out);
+/* As token_open, for tokens of one and the same key; 0: all of them opened. Else
+ * why one did not (-REFUSE_UNKNOWN_KEY also: they name different keys), and
+ * nothing of out may be used. */
+int token_open_all(struct sealer *s, slice host, enum token_kind kind, const slice *text, unsigned count,
+	uint8_t room[][TOKEN_ROOM], struct token *out);
+
 /* The return path's local part behind its prefix: 37 characters of lower-case
  * base32 (RFC 4648 alphabet), read case-insensitively, 48-bit tag. Bound to the
  * return-path domain as host. Only campaign, lane and sequence are kept.

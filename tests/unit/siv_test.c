@@ -172,11 +172,64 @@ static void counter_carry(void **state)
 	}
 }
 
+/* Together they come out as one by one, whatever their lengths, and one that is
+ * forged spoils all. */
+static void together(void **state)
+{
+	static uint8_t plain[SIV_TOGETHER][600], want[SIV_TOGETHER][616], got[SIV_TOGETHER][616],
+		back[SIV_TOGETHER][600];
+	slice ad[1] = {SLICE("host")};
+
+	(void)state;
+	for (int round = 0; round < 3000; round++) {
+		enum siv_path path = paths[round % 2];
+		struct siv_job job[SIV_TOGETHER];
+		unsigned n = 1 + (unsigned)(draw() % SIV_TOGETHER), bad = (unsigned)(draw() % n);
+		size_t limit = draw() % 3 ? 200 : sizeof plain[0];
+		struct siv_bound b;
+		struct siv s;
+		uint8_t key[32];
+
+		if (!siv_has(path))
+			continue;
+		fill(key, sizeof key);
+		siv_init(&s, key, path);
+		siv_bind(&s, ad, 1, &b);
+		for (unsigned i = 0; i < n; i++) {
+			size_t len = 1 + draw() % limit;
+
+			fill(plain[i], len);
+			siv_seal(&s, &b, slice_of(plain[i], len), want[i], want[i] + 16);
+			job[i] = (struct siv_job){
+				.in = slice_of(plain[i], len), .tag = got[i], .out = got[i] + 16};
+		}
+		siv_seal_all(&s, &b, job, n);
+		for (unsigned i = 0; i < n; i++) {
+			size_t len = job[i].in.len;
+
+			test_slices_equal("sealed", slice_of(got[i], len + 16), slice_of(want[i], len + 16));
+			job[i] = (struct siv_job){
+				.in = slice_of(got[i] + 16, len), .tag = got[i], .out = back[i]};
+		}
+		assert_true(siv_open_all(&s, &b, job, n));
+		for (unsigned i = 0; i < n; i++)
+			test_slices_equal("opened", slice_of(back[i], job[i].in.len),
+				slice_of(plain[i], job[i].in.len));
+		got[bad][draw() % (job[bad].in.len + 16)] ^= (uint8_t)(1u << draw() % 8);
+		assert_false(siv_open_all(&s, &b, job, n));
+		for (unsigned i = 0; i < n; i++)
+			for (size_t k = 0; k < job[i].in.len; k++)
+				assert_int_equal(back[i][k], 0);
+		siv_free(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vectors),
 		cmocka_unit_test(against_openssl),
+		cmocka_unit_test(together),
 		cmocka_unit_test(counter_carry),
 	};
 

@@ -111,6 +111,47 @@ static void inverse(void **state)
 	sealer_close(&s);
 }
 
+/* Several at once have the texts that they have one by one, and open so. */
+static void together(void **state)
+{
+	struct sealer *s = one_key();
+	static uint8_t rooms[TOKEN_TOGETHER][TOKEN_ROOM];
+
+	(void)state;
+	for (int round = 0; round < 5000; round++) {
+		struct token t[TOKEN_TOGETHER], got[TOKEN_TOGETHER];
+		struct buf one, all[TOKEN_TOGETHER];
+		slice text[TOKEN_TOGETHER];
+		unsigned n = 1 + (unsigned)(draw() % TOKEN_TOGETHER);
+		enum token_kind kind = kinds[draw() % 4];
+
+		for (unsigned i = 0; i < n; i++) {
+			t[i] = sample(kind);
+			buf_init(&all[i], TOKEN_MAX_TEXT);
+		}
+		assert_int_equal(token_seal_all(s, SLICE("t.example"), t, n, all), 0);
+		buf_init(&one, TOKEN_MAX_TEXT);
+		for (unsigned i = 0; i < n; i++) {
+			buf_clear(&one);
+			assert_int_equal(token_seal(s, SLICE("t.example"), &t[i], &one), 0);
+			test_slices_equal("sealed", buf_slice(&all[i]), buf_slice(&one));
+			text[i] = buf_slice(&all[i]);
+		}
+		assert_int_equal(token_open_all(s, SLICE("t.example"), kind, text, n, rooms, got), 0);
+		for (unsigned i = 0; i < n; i++)
+			same(&t[i], &got[i]);
+		assert_int_equal(
+			token_open_all(s, SLICE("u.example"), kind, text, n, rooms, got), -REFUSE_FORGED);
+		text[n - 1].len = 3;
+		assert_int_equal(
+			token_open_all(s, SLICE("t.example"), kind, text, n, rooms, got), -REFUSE_LENGTH);
+		for (unsigned i = 0; i < n; i++)
+			buf_free(&all[i]);
+		buf_free(&one);
+	}
+	sealer_close(&s);
+}
+
 static void lengths(void **state)
 {
 	static const struct {
@@ -508,6 +549,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(inverse),
+		cmocka_unit_test(together),
 		cmocka_unit_test(lengths),
 		cmocka_unit_test(longest_url),
 		cmocka_unit_test(refusals),
