@@ -1,5 +1,6 @@
 #include "rewriter/htmlscan.h"
 
+#include "core/base/find.h"
 #include "core/parse/html.h"
 #include "rewriter/baseurl.h"
 
@@ -186,8 +187,8 @@ static bool our_pixel(struct scan *s, const struct html_token *t)
 	slice url = s->p->policy.track_url, src;
 	struct html_attr a;
 
-	/* Most images are not even like it. */
-	if (slice_find(slice_sub(s->in, t->from, t->to), url, 0) == SLICE_NPOS ||
+	/* Most images are not even like it: "https://t.example/o/" */
+	if (find_pair(slice_sub(s->in, 0, t->to), t->from, 'o', '/') == t->to ||
 		!html_attr_find(s->in, t, SLICE("src"), &a))
 		return false;
 	src = slice_trim(html_slice(s->in, a.value));
@@ -241,19 +242,10 @@ static bool cut_off(slice in, const struct html_token *t)
 	}
 }
 
-/* "href" in any case. */
-static bool mentions_href(slice s)
-{
-	for (int upper = 0; upper < 2; upper++)
-		for (size_t at = 0; (at = slice_chr(s, upper ? 'F' : 'f', at)) != SLICE_NPOS; at++)
-			if (at >= 3 && slice_ieq(slice_sub(s, at - 3, at), SLICE("hre")))
-				return true;
-	return false;
-}
-
 /* The markup that Outlook reads in <!--[if mso]> ... <![endif]-->. */
 static void conditional(struct scan *s, const struct html_token *t)
 {
+	static const uint8_t href[4] = {'h', 'r', 'e', 'f'};
 	slice data = html_slice(s->in, t->data);
 	struct html_span inside = t->data;
 	struct html_iter it;
@@ -263,10 +255,8 @@ static void conditional(struct scan *s, const struct html_token *t)
 	/* An unfinished comment hides the rest of the mail. */
 	if (!slice_istarts(data, SLICE("[if")) || cut_off(s->in, t))
 		return;
-	open = slice_find(data, SLICE("]>"), 0);
-	if (open == SLICE_NPOS)
-		return;
-	if (!mentions_href(data))
+	open = find_pair(data, 0, ']', '>');
+	if (open == data.len || find_word(data, 0, href) == data.len)
 		return;
 	close = slice_rchr(data, '<');
 	inside.to = t->data.from + (close == SLICE_NPOS ? data.len : close);

@@ -1,5 +1,7 @@
 #include "rewriter/textlink.h"
 
+#include <string.h>
+
 #define MARK SLICE("[[data-msys-clicktrack=\"0\"]]")
 /* How much of the next line is looked at. */
 #define LOOK_AHEAD 256
@@ -72,6 +74,8 @@ static size_t trim(slice s, size_t from, size_t to)
 {
 	int round = 0, square = 0, curly = 0;
 
+	if (to == from || !memchr(".,;:!?'*_~|)]}", s.p[to - 1], 14))
+		return to;
 	for (size_t i = from; i < to; i++) {
 		uint8_t c = s.p[i];
 

@@ -5,6 +5,11 @@
 
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define WITH_AVX2 __attribute__((target("avx2,bmi,popcnt")))
+#endif
+
 /* Which bytes end what, and the white space of HTML. */
 enum {
 	WHITE = 1,    /* TAB LF FF CR SP */
@@ -129,7 +134,7 @@ static int attr_scan(slice in, size_t *pos, struct html_attr *a)
 
 /* From the end of the tag name to the tag's '>', one attribute at a time. 0: *pos
  * is there.  -1: the input ends before. */
-static int tag_end_plain(slice in, size_t *pos, bool *self_closing)
+static int tag_end_one_by_one(slice in, size_t *pos, bool *self_closing)
 {
 	struct html_attr a;
 	int rc;
@@ -147,7 +152,7 @@ static int tag_end_plain(slice in, size_t *pos, bool *self_closing)
  * before it ends a name, and a quote right behind it opens a value. Up to that '='
  * only names stand there, in which no '>' can hide and a quote means nothing to
  * anybody but attr_scan, which gets all that looks otherwise. */
-static int tag_end(slice in, size_t *pos, bool *self_closing)
+static int tag_end_short(slice in, size_t *pos, bool *self_closing)
 {
 	static const uint8_t marks[4] = {'>', '=', '"', '\''};
 	struct html_attr a;
@@ -176,6 +181,104 @@ static int tag_end(slice in, size_t *pos, bool *self_closing)
 	}
 }
 
+#if defined(__x86_64__)
+/* One bit for each of 64 bytes. */
+struct marks {
+	uint64_t end, equals, quote; /* > = " */
+	uint64_t parts;              /* what stands between attributes: '/', and all up to SP */
+};
+
+WITH_AVX2 static inline uint64_t bits(__m256i low, __m256i high)
+{
+	return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
+}
+
+WITH_AVX2 static inline uint64_t bits_of(__m256i low, __m256i high, char c)
+{
+	const __m256i all = _mm256_set1_epi8(c);
+
+	return bits(_mm256_cmpeq_epi8(low, all), _mm256_cmpeq_epi8(high, all));
+}
+
+WITH_AVX2 static inline __m256i parting(__m256i v)
+{
+	const __m256i space = _mm256_set1_epi8(' ');
+
+	return _mm256_or_si256(
+		_mm256_cmpeq_epi8(_mm256_min_epu8(v, space), v), _mm256_cmpeq_epi8(v, _mm256_set1_epi8('/')));
+}
+
+WITH_AVX2 static inline void marks_of(const uint8_t *p, struct marks *m)
+{
+	__m256i low = _mm256_loadu_si256((const __m256i *)(const void *)p);
+	__m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
+
+	m->end = bits_of(low, high, '>');
+	m->equals = bits_of(low, high, '=');
+	m->quote = bits_of(low, high, '"');
+	m->parts = bits(parting(low), parting(high));
+}
+
+/* Each bit with all below it, modulo 2: from an opening quote to before its
+ * closing one. */
+static inline uint64_t between(uint64_t quotes)
+{
+	for (unsigned n = 1; n < 64; n *= 2)
+		quotes ^= quotes << n;
+	return quotes;
+}
+
+/* The same by 64 bytes at a time, for tags in which every '=' outside of values is
+ * the one of name="value": a byte of a name before it, a '"' behind it. A "'" is
+ * then within a value or a name. -1: it is not such a tag, or too near to the end. */
+WITH_AVX2 static int tag_end_vectors(slice in, size_t *pos)
+{
+	/* All ones, or the one bit, of what came before. */
+	uint64_t inside = 0, after_equals = 0, after_part = 1;
+
+	for (size_t i = *pos; i + 64 <= in.len; i += 64) {
+		uint64_t value, open, equals, wrong, end, before;
+		struct marks m;
+
+		marks_of(in.p + i, &m);
+		value = between(m.quote) ^ inside;
+		open = m.quote & value;
+		end = m.end & ~value;
+		before = end ? (end & -end) - 1 : ~(uint64_t)0;
+		equals = m.equals & ~value;
+		/* a name before it? */
+		wrong = equals & ((m.parts | m.quote) << 1 | after_part);
+		/* a quote behind each, and each quote behind one? */
+		wrong |= (equals << 1 | after_equals) ^ open;
+		if (wrong & before)
+			return -1;
+		if (end) {
+			*pos = i + (size_t)__builtin_ctzll(end);
+			return 0;
+		}
+		inside = (uint64_t)0 - (value >> 63);
+		after_equals = equals >> 63;
+		after_part = (m.parts | m.quote) >> 63;
+	}
+	return -1;
+}
+#endif
+
+static int tag_end(enum html_path path, slice in, size_t *pos, bool *self_closing)
+{
+#if defined(__x86_64__)
+	size_t at = *pos;
+
+	if (path == HTML_BEST && __builtin_cpu_supports("avx2") && tag_end_vectors(in, &at) == 0) {
+		*self_closing = at > *pos && in.p[at - 1] == '/';
+		*pos = at;
+		return 0;
+	}
+#endif
+	return path == HTML_ONE_BY_ONE ? tag_end_one_by_one(in, pos, self_closing)
+				       : tag_end_short(in, pos, self_closing);
+}
+
 /* A start or end tag whose name begins at name. */
 static void tag(struct html_iter *it, struct html_token *t, size_t name)
 {
@@ -185,7 +288,9 @@ static void tag(struct html_iter *it, struct html_token *t, size_t name)
 		i++;
 	t->name = (struct html_span){name, i};
 	t->data.from = i;
-	if ((it->plain ? tag_end_plain : tag_end)(it->in, &i, &t->self_closing) < 0) {
+	t->self_closing = false;
+	/* Most tags have no attributes. */
+	if ((i == it->in.len || it->in.p[i] != '>') && tag_end(it->path, it->in, &i, &t->self_closing) < 0) {
 		t->kind = HTML_LOST;
 		t->self_closing = false;
 		t->to = it->in.len;

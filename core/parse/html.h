@@ -58,6 +58,10 @@ struct html_token {
 	struct html_span public_id, system_id; /* without quotes */
 };
 
+/* BEST takes the widest short cuts over whole tags that the processor has, SHORT
+ * those that need no special instructions, ONE_BY_ONE none. The tokens are the same. */
+enum html_path { HTML_BEST, HTML_SHORT, HTML_ONE_BY_ONE };
+
 struct html_iter {
 	slice in; /* borrows: the part, decoded */
 	size_t pos;
@@ -66,7 +70,7 @@ struct html_iter {
 	slice last_start;      /* name of the element whose text state is on */
 	bool foreign;          /* false: <![CDATA[ is a comment */
 	bool fixed;            /* false: start tags switch the state */
-	bool plain;            /* false: short cuts over whole tags, with the same result */
+	enum html_path path;   /* HTML_BEST */
 };
 
 /* Begin at the first byte of in. */

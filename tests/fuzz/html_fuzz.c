@@ -64,7 +64,7 @@ static void same(struct html_iter *it, struct html_iter *plain, const struct htm
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	slice in = slice_from(slice_of(data, size), 1);
-	struct html_iter it, plain;
+	struct html_iter it, shorter, plain;
 	struct html_token t;
 	struct buf text;
 	size_t last = 0;
@@ -79,9 +79,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (data[0] & 32)
 			it.last_start = SLICE("script");
 	}
-	plain = it;
-	plain.plain = true;
+	shorter = plain = it;
+	shorter.path = HTML_SHORT;
+	plain.path = HTML_ONE_BY_ONE;
 	while (html_next(&it, &t)) {
+		same(&it, &shorter, &t);
 		same(&it, &plain, &t);
 		check(t.from == last && t.to > t.from && t.to <= in.len);
 		last = t.to;

@@ -574,11 +574,84 @@ static void hostile_pages_take_linear_time(void **state)
 	free(page);
 }
 
+static uint32_t draw(uint32_t n)
+{
+	static uint64_t seed = 88172645463325252u;
+
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (uint32_t)(seed >> 33) % n;
+}
+
+/* The tokens of one page by every path. How many tags there are. */
+static size_t by_all_paths(slice page)
+{
+	slice in = test_guard(page);
+	struct html_iter it[3];
+	struct html_token t, u;
+	size_t tags = 0;
+
+	for (int p = 0; p < 3; p++) {
+		html_start(&it[p], in);
+		it[p].path = (enum html_path)p;
+	}
+	while (html_next(&it[HTML_ONE_BY_ONE], &t)) {
+		tags += t.kind == HTML_START;
+		for (int p = 0; p < HTML_ONE_BY_ONE; p++) {
+			assert_int_equal(html_next(&it[p], &u), 1);
+			assert_true(t.kind == u.kind && t.from == u.from && t.to == u.to &&
+				    t.self_closing == u.self_closing && t.name.to == u.name.to &&
+				    t.data.from == u.data.from && t.data.to == u.data.to);
+		}
+	}
+	test_unguard(in);
+	return tags;
+}
+
+/* Every short cut gives the tokens of the state machine: over tags put together from
+ * what matters in them, and over those that look like what they are not, at every
+ * place of a vector and beyond. */
+static void paths_agree(void **state)
+{
+	static const char *const pieces[] = {"><b", " id=\"i\"><b q=\"r s\"", "><b x", " a=\"", "\"", "\"",
+		"'", "=", ">", "/", "<b", "</i", " x=1", " c='d'", "=\"",
+		" style=\"color:red;font-family:'Arial'\"", "\n", "text", "/>", " href =", "\" ",
+		"aaaaaaaaaaaaaaaaaaaaaaaa", " class=\"m\"", "<b", "\f", "\"e=\"f\""};
+	static const char *const tricks[] = {" x=a=\"b>\">", " =\"x>\">", " a=\"b\"=\"c>\">", " a=\"b>\">",
+		"/=\"x>\">", " x=y\"z=\"a>\">", "=>\"", "=/>", " a=\"b\"/>", "=\"b\"c=\"d>\"/>",
+		" a='\"' b=\">\">", " a='>\"' b=\">\">", "= \">\">", " =a=\">\">"};
+	struct buf b;
+	size_t tags = 0;
+
+	(void)state;
+	buf_init(&b, 4096);
+	for (size_t k = 0; k < sizeof tricks / sizeof *tricks; k++)
+		for (unsigned pad = 0; pad < 200; pad++) {
+			buf_clear(&b);
+			buf_str(&b, "<b ");
+			for (unsigned i = 0; i < pad; i++)
+				buf_byte(&b, 'a');
+			buf_str(&b, tricks[k]);
+			buf_printf(&b, "%*s<i>", 80, "\"text>");
+			by_all_paths(buf_slice(&b));
+		}
+	for (int round = 0; round < 30000; round++) {
+		buf_clear(&b);
+		for (uint32_t k = draw(40); k > 0; k--)
+			buf_str(&b, pieces[draw(sizeof pieces / sizeof *pieces)]);
+		tags += by_all_paths(buf_slice(&b));
+	}
+	assert_true(tags > 20000);
+	buf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pages_give_their_tokens),
 		cmocka_unit_test(cdata_is_text_in_foreign_content),
+		cmocka_unit_test(paths_agree),
 		cmocka_unit_test(every_prefix_is_tiled),
 		cmocka_unit_test(spans_are_exact),
 		cmocka_unit_test(inside_of_a_conditional_comment),
