@@ -35,10 +35,10 @@ int numbers_take(struct numbers *n, const struct plan *plan, slice address, uint
 		return rc;
 	if (message == 0 || !recent_find_attempt(n->recent, &a)) {
 		rc = take(n, plan, clock_ms(), &a);
-		if (rc == 0 && message)
-			rc = recent_put_attempt(n->recent, &a);
 		if (rc < 0)
 			return rc;
+		if (message)
+			recent_put_attempt(n->recent, &a);
 	}
 	*sent = (struct event){.kind = EVENT_SENT,
 		.campaign = a.campaign,

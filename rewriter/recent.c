@@ -275,7 +275,7 @@ void recent_close(struct recent **rp)
 }
 
 /* Writing. e NULL: empty the slot. */
-static int write_slot(struct recent *r, enum kind kind, uint32_t place, const struct entry *e)
+static void write_slot(struct recent *r, enum kind kind, uint32_t place, const struct entry *e)
 {
 	uint8_t p[SLOT] = {0};
 	int rc;
@@ -284,12 +284,11 @@ static int write_slot(struct recent *r, enum kind kind, uint32_t place, const st
 		encode(e, p);
 	rc = write_at(r->fd, p, SLOT, slot_of(r, kind, place));
 	if (atomic_exchange(&r->failing, rc < 0) == (rc < 0))
-		return rc;
+		return;
 	if (rc < 0)
 		log_error("recent", "memory of recent mail not written", "err=%s", strerror(-rc));
 	else
 		log_info("recent", "memory of recent mail is written again", NULL);
-	return rc;
 }
 
 bool recent_find_attempt(struct recent *r, struct attempt *key)
@@ -302,7 +301,7 @@ bool recent_find_attempt(struct recent *r, struct attempt *key)
 	return found;
 }
 
-int recent_put_attempt(struct recent *r, struct attempt *entry)
+void recent_put_attempt(struct recent *r, struct attempt *entry)
 {
 	struct entry e = {.kind = ATTEMPT, .ms = clock_ms()};
 	uint32_t place = 0;
@@ -316,7 +315,8 @@ int recent_put_attempt(struct recent *r, struct attempt *entry)
 	}
 	pthread_mutex_unlock(&r->lock);
 	e.attempt = *entry;
-	return found ? 0 : write_slot(r, ATTEMPT, place, &e);
+	if (!found)
+		write_slot(r, ATTEMPT, place, &e);
 }
 
 void recent_put_mixed(struct recent *r, uint64_t pair, uint64_t message)

@@ -51,11 +51,11 @@ void recent_close(struct recent **r);
 /* Fills sequence, lane and day of an entry with the same campaign, recipient and
  * message. False: none. */
 bool recent_find_attempt(struct recent *r, struct attempt *key);
-/* 0, and the entry is in the file; where another thread was faster *entry becomes
- * what that one put. -errno: it is not in the file. */
-int recent_put_attempt(struct recent *r, struct attempt *entry);
+/* Where another thread was faster *entry becomes what that one put. What cannot be
+ * written (logged once) is kept in memory alone: mail comes first. */
+void recent_put_attempt(struct recent *r, struct attempt *entry);
 
-/* As in mixed.h. What cannot be written (logged once) is kept in memory alone. */
+/* As in mixed.h, and what cannot be written as above. */
 void recent_put_mixed(struct recent *r, uint64_t pair, uint64_t message);
 void recent_drop_mixed(struct recent *r, uint64_t pair, uint64_t message);
 bool recent_find_mixed(struct recent *r, uint64_t pair, uint64_t message);
