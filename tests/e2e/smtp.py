@@ -121,6 +121,8 @@ class Hop:
                     say("354 go on")
                     body = []
                     for line in f:
+                        if not line.endswith(b"\n"):
+                            return  # cut off
                         assert line.endswith(b"\r\n") and b"\r" not in line[:-2] and b"\0" not in line, line
                         if line == b".\r\n":
                             break

@@ -131,7 +131,7 @@ def reckon(sent, final, hop, mailbox, events, metrics):
                 refusals[r].append(line["what"])
         if line["e"] == "taken" and line["heard"] and sent[line["rcpts"][0].split("@")[0].split("-")[1]][1]:
             tracked_copies += 1
-        if line["e"] == "not":
+        if line["e"] == "not" and line["reply"][0] == "5":
             wrong.append("the second Postfix refused: %s" % line)
     for line in mailbox:
         for r in line["rcpts"]:

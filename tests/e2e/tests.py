@@ -14,7 +14,9 @@ import time
 import chain as chains
 import check
 from chain import Chain, Ports, Up, free_ports, until
-from mtas import *  # noqa: F401,F403 - their tests are among ours
+from kills import *  # noqa: F401,F403 - their tests are among ours
+from mtas import *  # noqa: F401,F403
+from signed import *  # noqa: F401,F403
 from smtp import *  # noqa: F401,F403
 from storm import *  # noqa: F401,F403
 from tls import *  # noqa: F401,F403
