@@ -1,5 +1,7 @@
 """Real MTAs and clients before and behind the rewriter, in every way they can be joined."""
 import collections
+import email
+import json
 import re
 import shutil
 import smtplib
@@ -241,3 +243,59 @@ def test_mta_clients(bench):
     print("  3 clients, 2 recipients each, 6 copies")
     until("no session", 10, lambda: f.metrics()["sessions_open"] == 0)
     f.stop()
+
+
+def reports(h):
+    """What the world got from <>: {(recipient, action): the report}."""
+    found = {}
+    for sender, to, body, _ in h.taken:
+        if sender:
+            continue
+        parts = email.message_from_bytes(body)
+        fields = [p for p in parts.walk() if p.get_content_type() == "message/delivery-status"]
+        whole, *each = fields[0].get_payload()
+        for one in each:
+            key = one["Final-Recipient"].split(";")[1].strip(), one["Action"].split()[0]
+            assert key not in found, "two reports of %s" % (key,)
+            found[key] = {"to": to, "envid": whole["Original-Envelope-Id"], "orcpt": one["Original-Recipient"], "status": one["Status"],
+                          "reporter": whole["Reporting-MTA"], "body": body, "returned": [p.get_content_type() for p in parts.walk()]}
+    return found
+
+
+def test_mta_dsn(bench):
+    """NOTIFY, ENVID, ORCPT and RET through Postfix -> Landfall -> Postfix end in the right reports"""
+    h = hop(bench, ehlo=["PIPELINING", "SIZE 10240000", "8BITMIME", "ENHANCEDSTATUSCODES"])
+    b = Mta(bench, "b", h.port, "myhostname = behind.test\n")
+    for way, offset in (("smtp", 0), ("lmtp", 2)):
+        h.taken.clear()
+        f = Front(bench, b.port, "front-" + way, **VERP)
+        a = Mta(bench, "a-" + way, f.port, "myhostname = before.test\n" + (
+            "default_transport = lmtp:inet:127.0.0.1:%d\n" % (f.port + offset) if offset else ""))
+        c = Client(a.port).hello()
+        assert c.say("MAIL FROM:<news@brand.test> RET=HDRS ENVID=QQ%s+2B314159" % way)[0].startswith("250")
+        asks = {"ok-s": "SUCCESS,FAILURE", "ok-f": "FAILURE", "u550-f": "FAILURE", "u550-n": "NEVER", "d550-f": "SUCCESS,FAILURE", "ok-n": "NEVER"}
+        for who, when in asks.items():
+            assert c.say("RCPT TO:<%s@a.test> NOTIFY=%s ORCPT=rfc822;the+2B%s@brand.test" % (who, when, who))[0].startswith("250")
+        assert c.say("DATA")[0].startswith("354") and c.end(html("dsn-" + way))[0].startswith("250")
+        # One report of what arrived, two of what did not; nothing of the others.
+        want = {("ok-s@a.test", "relayed"), ("u550-f@a.test", "failed"), ("d550-f@a.test", "failed")}
+        until("the reports", 40, lambda: len(reports(h)) >= len(want))
+        until("the first MTA's end", 20, lambda: len(a.final()) >= len(asks))
+        until("no mail on its way", 20, lambda: not a.queue() and not b.queue())
+        got = reports(h)
+        assert set(got) == want, sorted(got)
+        senders = {t[1]: t[0] for t in h.taken if t[0]}
+        for (rcpt, action), r in got.items():
+            who = rcpt.split("@")[0]
+            assert r["envid"] == "QQ%s+314159" % way and r["orcpt"] == "rfc822;the+%s@brand.test" % who, r
+            assert r["reporter"].endswith("behind.test") and r["to"].startswith("b+") and r["to"].endswith("@bounce.brand.test"), r
+            assert ("text/rfc822-headers" in r["returned"]) and "message/rfc822" not in r["returned"], r["returned"]
+            assert action == "relayed" or r["status"] == {"u550-f": "5.1.1", "d550-f": "5.7.1"}[who], r
+            said = subprocess.run([bench.bin + "/landfall", "bounce", "--config", f.config], input=r["body"], capture_output=True, timeout=30)
+            line = json.loads(said.stdout)
+            assert line["recipient"] == rcpt and line["identity"] and line["identity"]["via"] == "return-path", (line, said.stderr)
+            assert line["kind"] == ("bounced" if action == "failed" else line["kind"]) and line["envelope_id"] == r["envid"], line
+        assert got["ok-s@a.test", "relayed"]["to"] == senders["ok-s@a.test"], "the report goes to the copy's own return path"
+        print("  %s: 6 recipients, reports: %s" % (way, ", ".join("%s %s" % k for k in sorted(got))))
+        a.stop()
+        f.stop()

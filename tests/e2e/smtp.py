@@ -40,7 +40,7 @@ class Hop:
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(("127.0.0.1", port))
-        self.socket.listen(200)
+        self.socket.listen(2000)
         self.port = self.socket.getsockname()[1]
         self.links = []
         threading.Thread(target=self.serve, daemon=True).start()

@@ -14,7 +14,8 @@ import time
 import chain as chains
 import check
 from chain import Chain, Ports, Up, free_ports, until
-from kills import *  # noqa: F401,F403 - their tests are among ours
+from edges import *  # noqa: F401,F403 - their tests are among ours
+from kills import *  # noqa: F401,F403
 from mtas import *  # noqa: F401,F403
 from signed import *  # noqa: F401,F403
 from smtp import *  # noqa: F401,F403
