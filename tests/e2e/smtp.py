@@ -267,8 +267,12 @@ class Front:
                                             stdout=log, stderr=log, preexec_fn=self.before)
         until("the rewriter's port", 20, self.answers)
 
-    def answers(self):
+    def alive(self):
         assert self.process.poll() is None, "the rewriter ended: " + open(self.log).read()[-1000:]
+        return True
+
+    def answers(self):
+        self.alive()
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
             return True

@@ -189,7 +189,7 @@ def test_mta_storm(bench):
     every = {r for rcpts, _ in sent.values() for r in rcpts}
     told = Follower(a.log)
     try:
-        until("the fate of %d recipients" % len(every), 120 + count / 4, lambda: len(told.read()) >= len(every))
+        until("the fate of %d recipients" % len(every), 120 + count / 4, lambda: f.alive() and len(told.read()) >= len(every))
         took = time.monotonic() - began
         lines = hop.lines()
         owed = sum(len(line["rcpts"]) for line in lines if line["e"] == "taken")
