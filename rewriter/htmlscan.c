@@ -132,6 +132,7 @@ static void link_found(
 		why = plan_target(s->a, s->p, &v, &target);
 	if (why != LEFT_NOT) {
 		plan_left(s->a, s->p, s->part, href->value.from, v.url, why);
+		s->p->left[s->p->left_count - 1].commented = s->comment != NULL;
 		return;
 	}
 	site = site_in_tag(s, SITE_LINK, href->value.from, href->value.to);

@@ -59,6 +59,7 @@ struct left_link {
 	size_t offset; /* in the decoded text */
 	slice url;
 	enum left why;
+	bool commented; /* stands in a conditional comment */
 };
 
 struct left_part {
