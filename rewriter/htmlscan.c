@@ -105,7 +105,8 @@ static uint32_t fold_at(slice in, size_t i)
 static void link_found(
 	struct scan *s, const struct html_attr *href, bool opted_out, bool unsubscribe, bool anchor)
 {
-	slice raw = html_slice(s->in, href->value);
+	/* Not the masked text: what is masked may be converted. */
+	slice raw = html_slice(s->part->dec, href->value);
 	struct verdict v;
 	enum left why = target_judge(&s->p->targets, s->part->charset, raw, true, &v);
 	uint32_t target = 0;

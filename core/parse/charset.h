@@ -17,7 +17,8 @@ enum charset {
 	CHARSET_UTF8,
 	CHARSET_LATIN1,   /* ISO-8859-1 and windows-1252, which browsers take for the same */
 	CHARSET_SUPERSET, /* ASCII below 0x40, else not known here */
-	CHARSET_ISO2022JP
+	CHARSET_ISO2022JP,
+	CHARSET_TABLES /* and up: as SUPERSET, and there is a table to convert it */
 };
 
 /* The label of a Content-Type; empty: ASCII. Total. */
@@ -35,7 +36,7 @@ bool charset_is_ascii(slice s);
 bool charset_is_utf8(slice s);
 
 /* s as UTF-8: itself when it is ASCII, else from the charset. false: it cannot
- * be converted here, or is not well-formed. */
+ * be converted here, or is not well-formed. ISO-2022-JP: s begins in ASCII. */
 bool charset_to_utf8(struct arena *a, enum charset c, slice s, slice *out);
 
 #endif

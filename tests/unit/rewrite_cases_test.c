@@ -9,6 +9,7 @@
 #include "core/parse/mime.h"
 #include "core/parse/mimeb64.h"
 #include "core/parse/qp.h"
+#include "core/parse/url.h"
 #include "rewriter/plan.h"
 
 #include <stdio.h>
@@ -78,6 +79,33 @@ static void rows_hold(const char *header, const struct row *rows, size_t n)
 #define TEXT "Subject: x\r\nContent-Type: text/plain; charset=utf-8"
 #define ROWS(header, rows) rows_hold(header, rows, sizeof(rows) / sizeof *(rows))
 
+/* What the tracker would answer to the first click of the copy. */
+static void location_is(const char *name, slice html, slice want)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 16);
+	rewriting_run(&r, message(HTML, html));
+	test_numbers_equal(name, r.rendering.links, 1);
+	test_numbers_equal(name, url_location(r.plan->targets.list[0].to, &b), 0);
+	test_slices_equal(name, buf_slice(&b), want);
+	buf_free(&b);
+}
+
+/* Does --explain say so? */
+static bool explained(slice html, const char *what)
+{
+	struct buf b;
+	bool has;
+
+	buf_init(&b, 1 << 20);
+	rewriting_run(&r, message(HTML, html));
+	assert_int_equal(message_explain(&r.arena, r.plan, &r.id, r.sealer, &b), 0);
+	has = slice_find(buf_slice(&b), slice_str(what), 0) != SLICE_NPOS;
+	buf_free(&b);
+	return has;
+}
+
 static void links_only(void)
 {
 	r.policy.opens = false;
@@ -144,6 +172,7 @@ static void case_04_white_space(void **state)
 	(void)state;
 	links_only();
 	ROWS(HTML, rows);
+	location_is("inner spaces", rows[0].in, SLICE("https://a.example/a%20%20b"));
 }
 
 static void case_05_wrong_attribute(void **state)
@@ -307,6 +336,8 @@ static void case_09_schemes(void **state)
 	(void)state;
 	links_only();
 	ROWS(HTML, rows);
+	assert_true(explained(SLICE("<a href=\"www.a.example\">"),
+		"\"a link without https:// leads nowhere: www.a.example\""));
 }
 
 static void case_10_merge_tags(void **state)
@@ -328,6 +359,8 @@ static void case_10_merge_tags(void **state)
 	rewriting_run(&r, message(HTML, SLICE("<a href=\"https://a.example/{{id}}\">")));
 	assert_int_equal(r.rendering.left, 1);
 	assert_int_equal(r.plan->left[0].why, LEFT_MERGE_TAG);
+	assert_true(explained(SLICE("<a href=\"{{ unsubscribe }}\">"),
+		"\"unresolved placeholder in a link: {{ unsubscribe }}\""));
 }
 
 static void case_11_opt_outs(void **state)
@@ -391,6 +424,8 @@ static void case_12_nested_encodings(void **state)
 	(void)state;
 	links_only();
 	ROWS(HTML, rows);
+	location_is("Location", rows[0].in,
+		SLICE("https://a.example/r?u=https%3A%2F%2Fb.example%2F%3Fq%3D1%2526&f[0]=a|b;c"));
 }
 
 static void case_13_iri(void **state)
@@ -408,6 +443,12 @@ static void case_13_iri(void **state)
 	(void)state;
 	links_only();
 	ROWS(HTML, rows);
+	location_is(
+		"IDN", rows[0].in, SLICE("https://xn--bcher-kva.example/gr%C3%BCn?q=%C3%A9#color=gr%C3%BCn"));
+	location_is("stray percent", rows[1].in, SLICE("https://a.example/%zz"));
+	/* Control characters, as bytes or as references, never reach the header. */
+	location_is("CR LF", SLICE("<a href=\"https://a.example/x&#13;&#10;Set-Cookie:a\x01&#2;\x7f\">"),
+		SLICE("https://a.example/xSet-Cookie:a%01%02%7F"));
 }
 
 static void case_14_utm(void **state)
@@ -455,6 +496,8 @@ static void case_15_own_links(void **state)
 	assert_true(
 		slice_find(buf_slice(&first), SLICE("href=\"https://a.example/u?t=1\""), 0) != SLICE_NPOS);
 	assert_int_equal(r.rendering.links, 1);
+	assert_true(slice_find(buf_slice(&first),
+			    SLICE("\r\nList-Unsubscribe: <https://a.example/u?t=1>\r\n"), 0) != SLICE_NPOS);
 	/* Our own output again. */
 	out = rewriting_run(&r, buf_slice(&first));
 	test_slices_equal("second run", out, buf_slice(&first));
@@ -743,7 +786,22 @@ static void case_22_charsets(void **state)
 			SLICE("<a href=\"C(https://a.example/gr\xc3\xbcn?q=\xe2\x82\xac)\">\xfc</a>")},
 	};
 	static const struct row sjis[] = {
-		SAME("cannot be converted", "<a href=\"https://a.example/\x83\x5c\">\x83\x5c</a>"),
+		{"a backslash that is half a letter",
+			SLICE("<a href=\"https://a.example/\x83\x5c\">\x83\x5c</a>"),
+			SLICE("<a href=\"C(https://a.example/\xe3\x82\xbd)\">\x83\x5c</a>")},
+		SAME("half a letter", "<a href=\"https://a.example/\x83\">\x83\x5c</a>"),
+	};
+	static const struct row chinese[] = {
+		{"GB18030", SLICE("<a href='https://a.example/\xd6\xd0'>\xd6\xd0</a>"),
+			SLICE("<a href='C(https://a.example/\xe4\xb8\xad)'>\xd6\xd0</a>")},
+	};
+	static const struct row korean[] = {
+		{"EUC-KR", SLICE("<a href='https://a.example/\xc7\xd1'>\xc7\xd1</a>"),
+			SLICE("<a href='C(https://a.example/\xed\x95\x9c)'>\xc7\xd1</a>")},
+	};
+	static const struct row cyrillic[] = {
+		{"windows-1251", SLICE("<a href='https://a.example/\xcf'>\xcf</a>"),
+			SLICE("<a href='C(https://a.example/\xd0\x9f)'>\xcf</a>")},
 	};
 	/* Between the escapes stand the bytes "<!" and "<a href=..." as kanji. */
 	static const struct row jp[] = {
@@ -752,6 +810,8 @@ static void case_22_charsets(void **state)
 			      "href=\"https://a.example/y\">\x1b(B</a>"),
 			SLICE("\x1b$B<!\x1b(B<a href=\"C(https://a.example/x)\">\x1b$B<a "
 			      "href=\"https://a.example/y\">\x1b(B</a>PIX")},
+		{"kanji in the link", SLICE("<a href=\"https://a.example/\x1b$B<!\x1b(B?x\">t</a>"),
+			SLICE("<a href=\"C(https://a.example/\xe6\xac\xa1?x)\">t</a>PIX")},
 		SAME("no pixel among kanji", "<p>\x1b$B<!"),
 		SAME("no pixel in an escape that was begun", "<p>\x1b$("),
 		SAME("nor behind its first byte", "<p>\x1b\r\n"),
@@ -780,6 +840,9 @@ static void case_22_charsets(void **state)
 	links_only();
 	ROWS("Content-Type: text/html; charset=iso-8859-1", latin);
 	ROWS("Content-Type: text/html; charset=shift_jis", sjis);
+	ROWS("Content-Type: text/html; charset=GB18030", chinese);
+	ROWS("Content-Type: text/html; charset=euc-kr", korean);
+	ROWS("Content-Type: text/html; charset=windows-1251", cyrillic);
 	buf_free(&shown);
 }
 
@@ -985,6 +1048,16 @@ static void case_25_transport(void **state)
 	rewriting_run(&r, message("Content-Type: multipart/mixed; boundary=b", buf_slice(&first)));
 	assert_null(r.rendering.broken);
 	assert_int_equal(r.rendering.links, 1);
+	/* A line that begins with '.' after an edit, as the hop will get it: one dot more. */
+	{
+		static const struct row rows[] = {
+			{"dot behind a cut mark",
+				SLICE("<a href=\"https://a.example/\">x</a>\r\n.y\r\n..z\r\n"),
+				SLICE("<a href=\"C(https://a.example/)\">x</a>\r\n.y\r\n..z\r\n")},
+		};
+
+		ROWS(HTML, rows);
+	}
 	{
 		static const struct row rows[] = {
 			SAME("unclosed quote", "<a href=\"https://a.example/x>text"),
