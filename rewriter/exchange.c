@@ -144,8 +144,28 @@ enum exchange_step exchange_waits(const struct exchange *x)
 	if (x->waiting_count == 0)
 		return EXCHANGE_NOTHING;
 	if (x->waiting[0] == EXCHANGE_DOT && (x->sending || x->out.len > 0))
-		return EXCHANGE_DATA;
+		return EXCHANGE_BODY;
 	return x->waiting[0];
+}
+
+bool exchange_resting(const struct exchange *x)
+{
+	for (unsigned i = 0; i < x->waiting_count; i++)
+		if (x->waiting[i] != EXCHANGE_RSET)
+			return false;
+	for (unsigned i = 0; i < x->queued_count; i++)
+		if (x->queued[i].step != EXCHANGE_RSET)
+			return false;
+	return x->ready && !x->sending;
+}
+
+static void count(struct exchange *x, enum exchange_step step)
+{
+	x->messages += step == EXCHANGE_DOT;
+	if (x->reply.code >= 400)
+		x->refused++;
+	else if (step == EXCHANGE_DOT)
+		x->refused = 0;
 }
 
 static void say_hello(struct exchange *x, const char *verb)
@@ -237,6 +257,7 @@ int exchange_feed(struct exchange *x, slice *in, enum exchange_step *step)
 			return -REFUSE_SYNTAX;
 		if (*step == EXCHANGE_DOT && x->out.len == 0 && x->out.room > EXCHANGE_KEEP)
 			buf_free(&x->out);
+		count(x, *step);
 		x->waiting_count--;
 		memmove(x->waiting, x->waiting + 1, x->waiting_count * sizeof *x->waiting);
 		/* What stands behind it was said in plain text by whoever, and would be

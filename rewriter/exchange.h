@@ -25,6 +25,7 @@ enum exchange_step {
 	EXCHANGE_MAIL,
 	EXCHANGE_RCPT,
 	EXCHANGE_DATA,
+	EXCHANGE_BODY, /* of exchange_waits: the hop must take more of the message */
 	EXCHANGE_DOT,
 	EXCHANGE_RSET,
 	EXCHANGE_QUIT
@@ -50,6 +51,8 @@ struct exchange {
 	bool sending; /* the body is on its way */
 	bool extended, ready;
 	bool secured; /* under TLS */
+	unsigned messages; /* that the hop answered */
+	unsigned refused;  /* answers of 4xx and 5xx since it last took one */
 };
 
 void exchange_init(struct exchange *x, slice host);
@@ -77,6 +80,9 @@ void exchange_fill(struct exchange *x);
 
 /* What the hop must answer next. EXCHANGE_DOT only when the body is all out. */
 enum exchange_step exchange_waits(const struct exchange *x);
+/* Nothing is under way but RSET: once that is answered the next transaction may
+ * begin. */
+bool exchange_resting(const struct exchange *x);
 
 /* Take bytes from the front of *in. 1: an answer to *step, in x->reply until the
  * next call (EXCHANGE_HELLO with 2xx: the hop is ready, x->offer filled;

@@ -29,9 +29,12 @@ struct client {
 	struct stream *stream; /* NULL: closed */
 	struct tls *tls;       /* the stream's; NULL: plain text */
 	bool shaking;          /* hands; nothing else is done with it meanwhile */
-	struct hop *hop;       /* NULL: none */
-	struct loop_timer *copies_timer;
-	bool copying; /* the first copy of a message for several was prepared */
+	struct hop_loan hop;   /* the connection to the next hop */
+	uint64_t copies_ms;    /* when the first copy of a message for several was prepared, 0: none */
+	struct wait {
+		unsigned what; /* it waits for an answer to; 0: to nothing */
+		uint64_t since_ms;
+	} wait;
 	int64_t ticket;
 	struct client *waiting; /* list of those that wait for a flush or a sync */
 };
@@ -50,7 +53,7 @@ struct front {
 		struct loop_fd *listener;
 	} door[DOORS];
 	struct loop *loop;
-	struct loop_timer *accept_pause, *stop_timer, *sync_timer, *renew_timer;
+	struct loop_timer *accept_pause, *stop_timer, *sync_timer, *renew_timer, *tick;
 	struct client *clients;
 	unsigned count;
 	struct waiting put;    /* recorded in this turn */
@@ -111,10 +114,8 @@ static void prepare(void *arg, const struct envelope *e, unsigned i, slice messa
 {
 	struct client *c = arg;
 
-	if (e->count > 1 && !c->copying) {
-		loop_timer_set(c->copies_timer, FRONT_COPIES_MS);
-		c->copying = true;
-	}
+	if (e->count > 1 && !c->copies_ms)
+		c->copies_ms = clock_mono_ms();
 	copier_prepare(c->front->cfg.copier, e, i, message, size, copy);
 }
 
@@ -133,7 +134,7 @@ static bool taken(void *arg, struct relay_copy *copy, slice text)
 	struct client *c = arg;
 
 	/* Copies that nobody waits for would go again when the client comes again. */
-	if (c->copying && client_left(c))
+	if (c->copies_ms && client_left(c))
 		relay_overdue(&c->relay);
 	return copier_taken(c->front->cfg.copier, copy, text);
 }
@@ -151,9 +152,8 @@ static void answered(
 	struct client *c = arg;
 
 	/* What nobody hears is remembered as what nobody was told. */
-	copier_answered(c->front->cfg.copier, e, message, o, mixed || (c->copying && client_left(c)));
-	loop_timer_stop(c->copies_timer);
-	c->copying = false;
+	copier_answered(c->front->cfg.copier, e, message, o, mixed || (c->copies_ms && client_left(c)));
+	c->copies_ms = 0;
 	if (mixed)
 		metric_add(METRIC_messages_mixed, 1);
 	for (unsigned i = 0; i < e->count; i++) {
@@ -171,10 +171,10 @@ static const struct relay_world world = {alone, owed, known, prepare, taken, syn
 
 /* The next hop. */
 
-static void hop_read(struct client *c)
+static void read_hop(struct client *c)
 {
 	struct front *f = c->front;
-	ssize_t n = stream_read(hop_stream(c->hop), f->scratch, SCRATCH);
+	ssize_t n = hop_read(&c->hop, f->scratch, SCRATCH);
 	int rc;
 
 	if (n == 0)
@@ -189,58 +189,56 @@ static void hop_read(struct client *c)
 			log_bytes(slice_of(f->scratch, (size_t)n)));
 }
 
+static void write_hop(struct client *c)
+{
+	if (hop_flush(&c->hop) == 0)
+		return;
+	/* It may have said why before it closed. */
+	read_hop(c);
+	if (c->relay.parting == RELAY_STAYS)
+		relay_hop_gone(&c->relay);
+}
+
 static void hop_happened(void *arg, enum hop_event what)
 {
 	struct client *c = arg;
 
 	switch (what) {
-	case HOP_UP:
-		relay_hop_up(&c->relay);
+	case HOP_LENT:
+		relay_hop_up(&c->relay, hop_exchange(&c->hop), hop_used(&c->hop));
+		break;
+	case HOP_REFUSED:
+		relay_hop_refused(&c->relay, c->hop.code, c->hop.text);
 		break;
 	case HOP_READY:
-		hop_read(c);
+		read_hop(c);
 		break;
 	case HOP_LATE:
-	case HOP_GONE:
 		relay_hop_gone(&c->relay);
 		break;
 	}
 	pump(c);
 }
 
-static void hop_write(struct client *c)
+/* Carry out what the relay wants of its hop. */
+static void tend_hop(struct client *c)
 {
-	struct exchange *x = &c->relay.exchange;
+	struct relay *r = &c->relay;
+	enum relay_parting how = r->parting;
 
-	do {
-		exchange_fill(x);
-		if (stream_write(hop_stream(c->hop), &x->out) < 0) {
-			/* It may have said why before it closed. */
-			hop_read(c);
-			if (!c->relay.hop_close)
-				relay_hop_gone(&c->relay);
-			return;
-		}
-	} while (x->sending && x->out.len == 0);
-}
-
-/* How long the hop may be silent. */
-static uint64_t hop_limit(const struct client *c)
-{
-	const struct config *cfg = c->front->cfg.config;
-
-	switch (relay_hop_limit(&c->relay)) {
-	case RELAY_LIMIT_NONE:
-	case RELAY_LIMIT_CONNECT:
-		break;
-	case RELAY_LIMIT_REPLY:
-		return (uint64_t)cfg->rewriter_hop_reply_timeout_s * 1000;
-	case RELAY_LIMIT_DOT:
-		return (uint64_t)cfg->rewriter_hop_dot_timeout_s * 1000;
-	case RELAY_LIMIT_QUIT:
-		return FRONT_QUIT_MS;
-	}
-	return 0;
+	r->parting = RELAY_STAYS;
+	if (how == RELAY_GIVES)
+		hops_give(&c->hop);
+	else if (how == RELAY_QUITS)
+		hops_quit(&c->hop);
+	else if (how == RELAY_DROPS)
+		hops_drop(&c->hop);
+	if (r->hop != RELAY_HOP_WANTED)
+		hops_cancel(&c->hop);
+	else if (!c->hop.at && hops_take(c->front->hops, &c->hop, buf_slice(&r->session.envelope.sender)))
+		relay_hop_up(r, hop_exchange(&c->hop), hop_used(&c->hop));
+	if (r->hop == RELAY_HOP_HELD)
+		write_hop(c);
 }
 
 /* Clients. */
@@ -250,8 +248,9 @@ static void client_free(struct client *c)
 	struct front *f = c->front;
 
 	stream_close(&c->stream);
-	hop_close(&c->hop);
-	loop_timer_free(&c->copies_timer);
+	hops_cancel(&c->hop);
+	if (c->hop.conn)
+		hops_drop(&c->hop);
 	relay_free(&c->relay);
 	*c->link = c->next;
 	if (c->next)
@@ -343,13 +342,6 @@ static void client_happened(void *arg, int what)
 	pump(c);
 }
 
-static void copies_late(void *arg)
-{
-	struct client *c = arg;
-
-	relay_overdue(&c->relay);
-}
-
 static void client_write(struct client *c)
 {
 	struct buf *out = &c->relay.session.out;
@@ -384,6 +376,22 @@ static void client_arm(struct client *c)
 	stream_limit(c->stream, left || hungry ? c->front->client_limit_ms : 0);
 }
 
+/* What the client waits for, and since when. */
+static void note_wait(struct client *c)
+{
+	const struct session *s = &c->relay.session;
+	unsigned what = 0;
+
+	/* Each recipient asked for and each answer given is a wait of its own. */
+	if (s->mode == SESSION_SILENT || session_waits(s))
+		what = 1 + (unsigned)s->mode + 16 * (unsigned)s->mail + 64 * (unsigned)s->rcpt +
+		       256 * (s->envelope.count + s->answered);
+	if (what == c->wait.what)
+		return;
+	c->wait.what = what;
+	c->wait.since_ms = what ? clock_mono_ms() : 0;
+}
+
 /* After anything happened to a client: carry out what its relay wants. c may be
  * gone when this returns. */
 static void pump(struct client *c)
@@ -391,34 +399,54 @@ static void pump(struct client *c)
 	struct relay *r = &c->relay;
 
 	do {
-		if (r->hop_close) {
-			/* A farewell, if there is one, goes out before. */
-			hop_close(&c->hop);
-			r->hop_close = false;
-		}
-		if (r->hop == RELAY_HOP_WANTED && !c->hop)
-			c->hop = hop_open(c->front->hops, hop_happened, c);
-		if (c->hop && hop_stream(c->hop))
-			hop_write(c);
+		tend_hop(c);
 		if (c->stream)
 			client_write(c);
-	} while (r->hop_close);
+	} while (r->parting != RELAY_STAYS || (r->hop == RELAY_HOP_WANTED && !c->hop.at));
 	if (!c->stream && relay_done(r)) {
 		client_free(c);
 		return;
 	}
-	if (c->hop && hop_stream(c->hop)) {
-		stream_want(hop_stream(c->hop), STREAM_READ | (r->exchange.out.len ? STREAM_WRITE : 0));
-		stream_limit(hop_stream(c->hop), hop_limit(c));
-	}
+	note_wait(c);
 	if (c->stream)
 		client_arm(c);
+}
+
+/* Whoever waits for long is answered before it gives up. */
+static void look_at(struct client *c, uint64_t now)
+{
+	const struct config *cfg = c->front->cfg.config;
+	bool message = c->relay.session.mode == SESSION_BUSY;
+	int64_t limit = message ? cfg->rewriter_answer_dot_within_s : cfg->rewriter_answer_within_s;
+
+	if (c->copies_ms && now - c->copies_ms > FRONT_COPIES_MS)
+		relay_overdue(&c->relay);
+	if (!c->wait.what || now - c->wait.since_ms < (uint64_t)limit * 1000)
+		return;
+	c->wait.what = 0;
+	relay_give_up(&c->relay);
+	pump(c);
+}
+
+static void tick(void *arg)
+{
+	struct front *f = arg;
+	uint64_t now = clock_mono_ms();
+	struct client *next;
+
+	for (struct client *c = f->clients; c; c = next) {
+		next = c->next;
+		look_at(c, now);
+	}
+	if (f->clients)
+		loop_timer_set(f->tick, FRONT_TICK_MS);
 }
 
 static void client_open(struct door *d, int fd)
 {
 	struct front *f = d->front;
 	struct client *c = must_zalloc(sizeof *c);
+	struct smtp_offer offer;
 
 	*c = (struct client){.front = f, .next = f->clients, .link = &f->clients};
 	if (c->next)
@@ -427,10 +455,13 @@ static void client_open(struct door *d, int fd)
 	f->count++;
 	metric_set(METRIC_sessions_open, f->count);
 	c->stream = stream_open(f->loop, fd, client_happened, c);
-	c->copies_timer = loop_timer(f->loop, copies_late, c);
-	relay_init(&c->relay, &d->session, &world, c);
+	c->hop.happened = hop_happened;
+	c->hop.arg = c;
+	relay_init(&c->relay, &d->session, hops_offer(f->hops, &offer) ? &offer : NULL, &world, c);
 	if (d->session.tls_first)
 		client_shake(c);
+	if (f->count == 1)
+		loop_timer_set(f->tick, FRONT_TICK_MS);
 	pump(c);
 }
 
@@ -546,6 +577,7 @@ static void woken(void *arg)
 	struct front *f = arg;
 	bool moved = false;
 
+	hops_woken(f->hops);
 	while (f->synced.first && outbox_synced(f->cfg.outbox, f->synced.first->ticket)) {
 		release(waiting_take(&f->synced));
 		moved = true;
@@ -602,13 +634,14 @@ struct front *front_open(const struct front_config *cfg)
 	f->sync_timer = loop_timer(f->loop, sync_late, f);
 	f->renew_timer = loop_timer(f->loop, renew_due, f);
 	loop_timer_set(f->renew_timer, FRONT_RENEW_MS);
+	f->tick = loop_timer(f->loop, tick, f);
 	loop_on_turn(f->loop, turn, f);
 	loop_on_wake(f->loop, woken, f);
 	outbox_on_sync(cfg->outbox, wake, f->loop);
 	door_open(f, DOOR_SMTP, cfg->listen_fd);
 	door_open(f, DOOR_LMTP, cfg->lmtp_fd);
 	door_open(f, DOOR_SMTPS, cfg->smtps_fd);
-	f->hops = hops_open(f->loop, cfg->config);
+	f->hops = hops_open(&(struct hops_config){f->loop, cfg->config, *cfg->routes});
 	return f;
 }
 
@@ -653,6 +686,7 @@ void front_close(struct front **fp)
 	loop_timer_free(&f->stop_timer);
 	loop_timer_free(&f->sync_timer);
 	loop_timer_free(&f->renew_timer);
+	loop_timer_free(&f->tick);
 	loop_on_turn(f->loop, NULL, NULL);
 	loop_on_wake(f->loop, NULL, NULL);
 	free(f);

@@ -1,5 +1,5 @@
-/* The sockets of the SMTP and LMTP front: clients on one side, one connection to the
- * next hop for each of them on the other.
+/* The sockets of the SMTP and LMTP front: clients on one side, on the other a
+ * connection to a next hop for each that is within a transaction.
  *
  * TLS begins where the relay says so, or with the connection (smtps).
  *
@@ -13,6 +13,7 @@
 #include "core/io/loop.h"
 #include "core/io/outbox.h"
 #include "rewriter/copier.h"
+#include "rewriter/hops.h"
 #include "rewriter/transport.h"
 
 /* How long transactions under way may take to end when stopping. */
@@ -22,22 +23,23 @@
 /* Behind a message of several recipients no further copy is begun after this:
  * the client waits ten minutes for its answer (RFC 5321 4.5.3.2.6). */
 #define FRONT_COPIES_MS (4 * 60 * 1000)
-/* How long the hop may take to answer QUIT. */
-#define FRONT_QUIT_MS 5000
 /* How often the files of TLS are looked at for a change. */
 #define FRONT_RENEW_MS 60000
+/* How often clients are looked at that wait for an answer. */
+#define FRONT_TICK_MS 250
 
 struct front;
 
 struct front_config {
-	struct loop *loop;           /* borrowed; lives longer than the outbox, whose threads wake it */
-	const struct config *config; /* borrowed */
-	int listen_fd;               /* borrowed */
-	int lmtp_fd;                 /* borrowed; -1: none */
-	int smtps_fd;                /* borrowed; -1: none */
-	struct transport *transport; /* borrowed */
-	struct copier *copier;       /* borrowed */
-	struct outbox *outbox;       /* borrowed */
+	struct loop *loop;                /* borrowed; lives longer than the outbox, whose threads wake it */
+	const struct config *config;      /* borrowed */
+	int listen_fd;                    /* borrowed */
+	int lmtp_fd;                      /* borrowed; -1: none */
+	int smtps_fd;                     /* borrowed; -1: none */
+	const struct hops_routes *routes; /* borrowed */
+	struct transport *transport;      /* borrowed */
+	struct copier *copier;            /* borrowed */
+	struct outbox *outbox;            /* borrowed */
 };
 
 struct front *front_open(const struct front_config *cfg);

@@ -29,6 +29,7 @@ struct rewriter {
 	struct policy policy;
 	int listen_fd, lmtp_fd, smtps_fd; /* -1: none */
 	struct transport transport;
+	struct hops_routes routes;
 	struct loop *loop;
 	struct outbox *outbox;
 	struct sequence *sequence;
@@ -90,11 +91,6 @@ static int open_outbox(struct rewriter *w)
 	return 0;
 }
 
-static bool same(const struct config_addr *a, const struct config_addr *b)
-{
-	return a->port == b->port && strcmp(a->host, b->host) == 0;
-}
-
 /* 0, or the exit status. */
 static int open_doors(struct rewriter *w, struct buf *why)
 {
@@ -123,16 +119,8 @@ static int open_all(struct rewriter *w, struct buf *why)
 	struct config *c = &w->config;
 	int rc = settings_policy(&c->arena, c, &w->policy, why);
 
-	if (rc < 0)
+	if (rc < 0 || settings_routes(&c->arena, c, &w->routes, why) < 0)
 		return fail_with(why, EXIT_REFUSED);
-	if (same(&c->rewriter_next_hop, &c->rewriter_listen) ||
-		same(&c->rewriter_next_hop, &c->rewriter_lmtp_listen) ||
-		same(&c->rewriter_next_hop, &c->rewriter_smtps_listen)) {
-		buf_str(why,
-			"rewriter.next_hop is rewriter.listen, lmtp_listen or smtps_listen: mail would go "
-			"round in circles");
-		return fail_with(why, EXIT_REFUSED);
-	}
 	if (keyfile_load(config_path(c, c->keys_file), &w->ring, why) < 0)
 		return fail_with(why, EXIT_WORLD);
 	if (transport_open(&w->transport, c, why) < 0)
@@ -157,6 +145,7 @@ static int open_all(struct rewriter *w, struct buf *why)
 		.lmtp_fd = w->lmtp_fd,
 		.smtps_fd = w->smtps_fd,
 		.transport = &w->transport,
+		.routes = &w->routes,
 		.copier = w->copier,
 		.outbox = w->outbox});
 	if (health_open(&w->health, &c->rewriter_metrics, "rewriter.metrics", why) < 0)

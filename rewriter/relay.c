@@ -1,7 +1,6 @@
 #include "rewriter/relay.h"
 
 #include "core/base/must.h"
-#include "core/base/refuse.h"
 
 #define UNREACHED "4.4.1 next hop does not answer"
 #define LOST "4.4.2 connection to the next hop lost"
@@ -10,20 +9,21 @@
 #define KNOWN "2.0.0 Ok, taken at an earlier attempt"
 #define NO_TIME "4.4.2 no time left for this recipient, try again"
 #define ALONE "4.5.3 this recipient needs a transaction of its own, try again"
+#define LESS "4.3.2 next hop no longer offers what it did"
 #define CHANGED "4.3.0 a recipient is no longer taken, try again"
 /* Of each reply, where there are several recipients. */
 #define KEPT_TEXT 1000
 #define MAX_TEXTS (SESSION_MAX_RECIPIENTS * KEPT_TEXT)
 
-/* What a message may rest on; without it a transaction cannot be carried over
- * to a new connection. */
-#define BINDING (SMTP_OFFER_8BITMIME | SMTP_OFFER_SMTPUTF8 | SMTP_OFFER_DSN)
-
-void relay_init(struct relay *r, const struct session_config *cfg, const struct relay_world *world, void *arg)
+void relay_init(struct relay *r, const struct session_config *cfg, const struct smtp_offer *offer,
+	const struct relay_world *world, void *arg)
 {
-	*r = (struct relay){.world = world, .arg = arg, .hop = RELAY_HOP_WANTED};
+	*r = (struct relay){.world = world, .arg = arg};
 	session_init(&r->session, cfg);
-	exchange_init(&r->exchange, cfg->host);
+	if (offer)
+		session_greet(&r->session, offer);
+	else
+		r->hop = RELAY_HOP_WANTED;
 	buf_init(&r->pending, RELAY_MAX_PENDING);
 	buf_init(&r->text, SMTP_MAX_REPLY);
 	buf_init(&r->texts, MAX_TEXTS);
@@ -35,7 +35,6 @@ void relay_init(struct relay *r, const struct session_config *cfg, const struct 
 void relay_free(struct relay *r)
 {
 	session_free(&r->session);
-	exchange_free(&r->exchange);
 	buf_free(&r->pending);
 	buf_free(&r->text);
 	buf_free(&r->texts);
@@ -43,33 +42,31 @@ void relay_free(struct relay *r)
 	buf_free(&r->copy.sender);
 }
 
-static void hop_drop(struct relay *r)
+/* The connection goes, one way or the other. */
+static void part(struct relay *r, enum relay_parting how)
 {
-	if (r->hop != RELAY_HOP_NONE)
-		r->hop_close = true;
+	if (r->hop == RELAY_HOP_HELD)
+		r->parting = how;
 	r->hop = RELAY_HOP_NONE;
-	r->mail_sent = r->used = false;
-	exchange_open(&r->exchange);
+	r->exchange = NULL;
+	r->mail_sent = r->used = r->own = false;
 }
 
-static void hop_leave(struct relay *r)
+static void hop_drop(struct relay *r)
 {
-	if (r->hop == RELAY_HOP_LEAVING)
-		return;
-	if (r->hop != RELAY_HOP_READY || r->exchange.waiting_count > 0 || r->exchange.queued_count > 0) {
-		hop_drop(r);
-		return;
-	}
-	exchange_quit(&r->exchange);
-	r->hop = RELAY_HOP_LEAVING;
+	/* What the hop knew of the client is lost, and only the client can say it
+	 * anew. */
+	if (r->own)
+		r->own_lost = true;
+	part(r, RELAY_DROPS);
 }
 
 static void send_mail(struct relay *r)
 {
 	const struct envelope *e = &r->session.envelope;
-	uint64_t size = e->size ? e->size + SESSION_GROWTH : 0, most = r->exchange.offer.size;
+	uint64_t size = e->size ? e->size + SESSION_GROWTH : 0, most = r->exchange->offer.size;
 
-	exchange_mail(&r->exchange, buf_slice(&e->sender), buf_slice(&e->sender_params),
+	exchange_mail(r->exchange, buf_slice(&e->sender), buf_slice(&e->sender_params),
 		most && size > most ? most : size);
 	r->mail_sent = true;
 	r->held = 0;
@@ -77,18 +74,77 @@ static void send_mail(struct relay *r)
 	r->failed = 0;
 }
 
+/* What the hop must offer for the first n recipients of this transaction. */
+static unsigned needs(const struct envelope *e, unsigned n)
+{
+	slice rest = buf_slice(&e->sender_params);
+	struct smtp_param p;
+	unsigned flags = 0;
+
+	while (smtp_param_next(&rest, &p) > 0) {
+		if (slice_ieq(p.name, SLICE("BODY")))
+			flags |= slice_ieq(p.value, SLICE("8BITMIME")) ? SMTP_OFFER_8BITMIME : 0;
+		else if (slice_ieq(p.name, SLICE("SMTPUTF8")))
+			flags |= SMTP_OFFER_SMTPUTF8;
+		else if (slice_ieq(p.name, SLICE("RET")) || slice_ieq(p.name, SLICE("ENVID")))
+			flags |= SMTP_OFFER_DSN;
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (envelope_params(e, i).len > 0)
+			flags |= SMTP_OFFER_DSN;
+	return flags;
+}
+
+/* Does this connection offer what the client was promised and makes use of? */
+static bool suits(const struct relay *r)
+{
+	const struct envelope *e = &r->session.envelope;
+	const struct smtp_offer *o = &r->exchange->offer;
+	unsigned n = e->count + (r->session.rcpt == SESSION_ASKED);
+
+	return !(needs(e, n) & ~o->flags) && (r->mail_sent || o->size == 0 || e->size <= o->size);
+}
+
 static void say_rcpt(struct relay *r, unsigned i)
 {
 	const struct envelope *e = &r->session.envelope;
 
-	exchange_rcpt(&r->exchange, envelope_address(e, i), envelope_params(e, i));
+	exchange_rcpt(r->exchange, envelope_address(e, i), envelope_params(e, i));
+}
+
+static void hop_reset(struct relay *r)
+{
+	if (r->mail_sent && r->hop == RELAY_HOP_HELD) {
+		exchange_rset(r->exchange);
+		r->used = true;
+	}
+	r->mail_sent = false;
+}
+
+static void answer_for_hop(struct relay *r, int code, slice text);
+
+/* The hop is needed: it is held, or wanted now. */
+static void need_hop(struct relay *r)
+{
+	if (r->hop == RELAY_HOP_NONE && r->own_lost)
+		answer_for_hop(r, 421, SLICE(LOST));
+	else if (r->hop == RELAY_HOP_NONE)
+		r->hop = RELAY_HOP_WANTED;
 }
 
 /* Ask the hop what the session wants to know of it. */
 static void probe(struct relay *r)
 {
+	need_hop(r);
+	if (r->hop != RELAY_HOP_HELD)
+		return;
 	if (r->session.mail != SESSION_ASKED && r->session.rcpt != SESSION_ASKED)
 		return;
+	if (!suits(r)) {
+		hop_reset(r);
+		answer_for_hop(r, 421, SLICE(LESS));
+		return;
+	}
 	if (!r->mail_sent)
 		send_mail(r);
 	if (r->session.rcpt == SESSION_ASKED)
@@ -99,7 +155,7 @@ static void deliver(struct relay *r)
 {
 	const struct envelope *e = &r->session.envelope;
 	bool all = r->copy.shared || e->count == 1;
-	struct exchange *x = &r->exchange;
+	struct exchange *x = r->exchange;
 
 	/* The transaction in which the recipients were asked for will do if it
 	 * holds these very ones. */
@@ -116,15 +172,6 @@ static void deliver(struct relay *r)
 	r->failed = 0;
 	r->body = false;
 	exchange_data(x);
-}
-
-static void hop_reset(struct relay *r)
-{
-	if (r->mail_sent && r->hop == RELAY_HOP_READY) {
-		exchange_rset(&r->exchange);
-		r->used = true;
-	}
-	r->mail_sent = false;
 }
 
 static void answer_outcome(struct relay *r, const struct relay_outcome *o)
@@ -226,7 +273,7 @@ static void prepare_copy(struct relay *r)
 	buf_clear(&c->rendered);
 	buf_clear(&c->sender);
 	c->message = buf_slice(&r->session.message);
-	r->world->prepare(r->arg, &r->session.envelope, r->at, c->message, r->exchange.offer.size, c);
+	r->world->prepare(r->arg, &r->session.envelope, r->at, c->message, r->most, c);
 	/* Others have theirs already; or one will be refused, and not the others. */
 	if (r->at > 0 || r->doubtful)
 		c->shared = false;
@@ -250,10 +297,9 @@ static void next_copy(struct relay *r)
 			continue;
 		}
 		r->phase = RELAY_DELIVER;
-		if (r->hop == RELAY_HOP_READY)
+		need_hop(r);
+		if (r->hop == RELAY_HOP_HELD)
 			deliver(r);
-		else if (r->hop == RELAY_HOP_NONE)
-			r->hop = RELAY_HOP_WANTED;
 		return;
 	}
 	conclude(r);
@@ -292,10 +338,7 @@ static void rcpt(struct relay *r)
 		return;
 	}
 	r->alone = alone;
-	if (r->hop == RELAY_HOP_NONE)
-		r->hop = RELAY_HOP_WANTED;
-	if (r->hop == RELAY_HOP_READY)
-		probe(r);
+	probe(r);
 }
 
 /* Give the session the client's bytes and see to its wishes. */
@@ -306,10 +349,7 @@ static slice serve(struct relay *r, slice in)
 	while ((wish = session_feed(&r->session, &in)) != SESSION_NOTHING) {
 		switch (wish) {
 		case SESSION_MAIL:
-			if (r->hop == RELAY_HOP_NONE)
-				r->hop = RELAY_HOP_WANTED;
-			if (r->hop == RELAY_HOP_READY)
-				send_mail(r);
+			probe(r);
 			break;
 		case SESSION_RCPT:
 			rcpt(r);
@@ -328,6 +368,28 @@ static slice serve(struct relay *r, slice in)
 	return in;
 }
 
+/* Outside of a transaction the connection serves whoever needs one. */
+static void release(struct relay *r)
+{
+	const struct session *s = &r->session;
+	bool over = relay_client_done(r);
+
+	if (!over &&
+		(s->mode == SESSION_SILENT || s->mail != SESSION_NOT_ASKED || s->rcpt != SESSION_NOT_ASKED))
+		return;
+	if (r->hop == RELAY_HOP_WANTED) {
+		r->hop = RELAY_HOP_NONE;
+		return;
+	}
+	if (r->own && !over)
+		return;
+	hop_reset(r);
+	if (!exchange_resting(r->exchange))
+		part(r, RELAY_DROPS);
+	else
+		part(r, r->own ? RELAY_QUITS : RELAY_GIVES);
+}
+
 /* After anything happened: go on with what the client sent meanwhile, and see
  * whether it is over. */
 static void go_on(struct relay *r)
@@ -337,9 +399,8 @@ static void go_on(struct relay *r)
 
 		buf_drop(&r->pending, r->pending.len - rest.len);
 	}
-	if (r->phase == RELAY_PROBE && (r->client_gone || session_closed(&r->session)) &&
-		r->hop != RELAY_HOP_NONE)
-		hop_leave(r);
+	if (r->hop != RELAY_HOP_NONE && r->phase == RELAY_PROBE)
+		release(r);
 }
 
 void relay_client_in(struct relay *r, slice in)
@@ -387,21 +448,21 @@ void relay_stop(struct relay *r)
 }
 
 /* The hop cannot answer: this is said in its place to all that waits. */
-static void answer_for_hop(struct relay *r, int code, const char *text)
+static void answer_for_hop(struct relay *r, int code, slice text)
 {
 	if (r->phase == RELAY_DELIVER) {
-		end_copies(r, code, slice_str(text));
+		end_copies(r, code, text);
 		return;
 	}
 	while (r->phase == RELAY_PROBE && session_waits(&r->session) && !session_closed(&r->session))
-		session_answer(&r->session, code, slice_str(text));
+		session_answer(&r->session, code, text);
 }
 
 /* The connection is lost; had it served before, and has the hop nothing of this
  * copy? Then another one is worth trying, once. */
 static bool try_again(struct relay *r)
 {
-	if (r->phase != RELAY_DELIVER || r->hop != RELAY_HOP_READY || !r->used || r->body || r->again)
+	if (r->phase != RELAY_DELIVER || !r->used || r->own || r->body || r->again)
 		return false;
 	hop_drop(r);
 	r->again = true;
@@ -409,75 +470,71 @@ static bool try_again(struct relay *r)
 	return true;
 }
 
+/* The kept connection had been closed before it saw MAIL: the same for that. */
+static bool ask_again(struct relay *r)
+{
+	if (r->phase != RELAY_PROBE || !r->used || r->own || r->heard || !session_waits(&r->session))
+		return false;
+	hop_drop(r);
+	r->hop = RELAY_HOP_WANTED;
+	return true;
+}
+
 void relay_hop_gone(struct relay *r)
 {
-	bool reached = r->hop == RELAY_HOP_READY, again = reached && r->used && !r->heard;
-
-	if (r->hop == RELAY_HOP_NONE || try_again(r))
+	if (r->hop != RELAY_HOP_HELD || try_again(r) || ask_again(r))
 		return;
 	hop_drop(r);
-	if (r->session.mode == SESSION_SILENT)
-		session_close(&r->session, 421, SLICE(DOWN));
-	else if (r->phase == RELAY_PROBE && session_waits(&r->session) && again)
-		/* It had closed the idle connection before it saw MAIL. */
-		r->hop = RELAY_HOP_WANTED;
-	else
-		answer_for_hop(r, 451, reached ? LOST : UNREACHED);
+	answer_for_hop(r, 451, SLICE(LOST));
 	go_on(r);
 }
 
-void relay_hop_up(struct relay *r)
+void relay_give_up(struct relay *r)
 {
-	must(r->hop == RELAY_HOP_WANTED);
-	exchange_open(&r->exchange);
-	r->hop = RELAY_HOP_CONNECTED;
+	bool held = r->hop == RELAY_HOP_HELD;
+
+	if (r->phase == RELAY_SYNC)
+		return;
+	if (held)
+		hop_drop(r);
+	r->hop = RELAY_HOP_NONE;
+	if (r->session.mode == SESSION_SILENT)
+		session_close(&r->session, 421, SLICE(DOWN));
+	else
+		answer_for_hop(r, 451, held ? SLICE(LOST) : SLICE(UNREACHED));
+	go_on(r);
 }
 
-static void hop_ready(struct relay *r)
+void relay_hop_up(struct relay *r, struct exchange *x, bool used)
 {
-	r->hop = RELAY_HOP_READY;
-	if (r->session.mode == SESSION_SILENT) {
-		session_greet(&r->session, &r->exchange.offer);
-		return;
-	}
-	if (r->session.offer.flags & ~r->exchange.offer.flags & BINDING) {
-		hop_leave(r);
-		answer_for_hop(r, 421, "4.3.2 next hop no longer offers what it did");
-		return;
-	}
-	if (r->phase == RELAY_DELIVER)
+	must(r->hop == RELAY_HOP_WANTED && r->parting == RELAY_STAYS);
+	r->hop = RELAY_HOP_HELD;
+	r->exchange = x;
+	r->used = used;
+	r->heard = false;
+	r->most = x->offer.size;
+	if (r->session.mode == SESSION_SILENT)
+		session_greet(&r->session, &x->offer);
+	else if (r->phase == RELAY_PROBE)
+		probe(r);
+	else if (suits(r))
 		deliver(r);
 	else
-		probe(r);
+		answer_for_hop(r, 421, SLICE(LESS));
+	go_on(r);
 }
 
-/* It does not want us, or cannot now. */
-static void hop_refused(struct relay *r, int code, slice text)
+void relay_hop_refused(struct relay *r, int code, slice text)
 {
-	hop_drop(r);
+	must(r->hop == RELAY_HOP_WANTED);
+	r->hop = RELAY_HOP_NONE;
 	if (r->session.mode == SESSION_SILENT)
 		session_close(&r->session, 421, code == 421 ? text : SLICE(DOWN));
-	else if (code == 421 && r->phase == RELAY_PROBE && session_waits(&r->session))
-		session_answer(&r->session, 421, text);
+	else if (code == 421 && r->phase == RELAY_PROBE)
+		answer_for_hop(r, 421, text);
 	else
-		answer_for_hop(r, 451, UNREACHED);
-}
-
-void relay_hop_secured(struct relay *r)
-{
-	must(r->hop == RELAY_HOP_SECURING);
-	exchange_secured(&r->exchange);
-	r->hop = RELAY_HOP_CONNECTED;
-}
-
-static void answer_starttls(struct relay *r, int code, slice text)
-{
-	if (code == 220)
-		r->hop = RELAY_HOP_SECURING;
-	else if (r->exchange.ready)
-		hop_ready(r);
-	else
-		hop_refused(r, code, text);
+		answer_for_hop(r, 451, code == 451 ? text : SLICE(UNREACHED));
+	go_on(r);
 }
 
 static void note_failure(struct relay *r, int code, slice text)
@@ -546,7 +603,7 @@ static void answer_data(struct relay *r, int code, slice text)
 	note_failure(r, code, text);
 	if (!r->failed) {
 		r->body = true;
-		exchange_body(&r->exchange, r->copy.message);
+		exchange_body(r->exchange, r->copy.message);
 		return;
 	}
 	/* It wants data though it refused before: nothing must follow. */
@@ -559,7 +616,7 @@ static void answer_dot(struct relay *r, int code, slice text)
 {
 	r->mail_sent = false;
 	r->used = true;
-	if (r->exchange.sending || r->exchange.out.len > 0)
+	if (r->exchange->sending || r->exchange->out.len > 0)
 		hop_drop(r); /* refused half-way: the rest would be taken for commands */
 	if (code / 100 == 2 && r->world->taken(r->arg, &r->copy, text))
 		r->recorded = true;
@@ -581,20 +638,9 @@ void relay_synced(struct relay *r)
 
 static void hop_answer(struct relay *r, enum exchange_step step, int code, slice text)
 {
-	r->heard = true;
+	/* RSET belongs to what was before. */
+	r->heard |= step != EXCHANGE_RSET;
 	switch (step) {
-	case EXCHANGE_GREETING:
-		hop_refused(r, code, text);
-		break;
-	case EXCHANGE_HELLO:
-		if (code / 100 == 2)
-			hop_ready(r);
-		else
-			hop_refused(r, code, text);
-		break;
-	case EXCHANGE_STARTTLS:
-		answer_starttls(r, code, text);
-		break;
 	case EXCHANGE_MAIL:
 		answer_mail(r, code, text);
 		break;
@@ -613,8 +659,7 @@ static void hop_answer(struct relay *r, enum exchange_step step, int code, slice
 		else if (code / 100 != 2)
 			hop_drop(r);
 		break;
-	case EXCHANGE_NOTHING:
-	case EXCHANGE_QUIT:
+	default:
 		hop_drop(r);
 		break;
 	}
@@ -623,10 +668,9 @@ static void hop_answer(struct relay *r, enum exchange_step step, int code, slice
 /* 421: the hop closes. Whoever waits is told the same. */
 static void hop_closes(struct relay *r, slice text)
 {
-	if (try_again(r))
+	if (try_again(r) || ask_again(r))
 		return;
-	if (r->hop != RELAY_HOP_NONE)
-		hop_drop(r);
+	hop_drop(r);
 	if (r->phase == RELAY_DELIVER)
 		end_copies(r, 421, text);
 	else if (r->phase == RELAY_PROBE && session_waits(&r->session) && !session_closed(&r->session))
@@ -637,25 +681,24 @@ int relay_hop_in(struct relay *r, slice in)
 {
 	enum exchange_step step;
 	struct buf text;
-	int rc = r->hop == RELAY_HOP_SECURING ? -REFUSE_SYNTAX : 0; /* plain text among TLS */
+	int rc = 0;
 
 	buf_init(&text, SMTP_MAX_REPLY);
-	while (r->hop == RELAY_HOP_CONNECTED || r->hop == RELAY_HOP_READY || r->hop == RELAY_HOP_LEAVING) {
-		rc = exchange_feed(&r->exchange, &in, &step);
+	while (r->hop == RELAY_HOP_HELD) {
+		rc = exchange_feed(r->exchange, &in, &step);
 		if (rc <= 0)
 			break;
 		/* Handling an answer may end the exchange that holds its text. */
 		buf_clear(&text);
-		buf_put(&text, buf_slice(&r->exchange.reply.text));
-		if (r->exchange.reply.code == 421 && step != EXCHANGE_GREETING && step != EXCHANGE_HELLO &&
-			step != EXCHANGE_STARTTLS && step != EXCHANGE_DOT)
+		buf_put(&text, buf_slice(&r->exchange->reply.text));
+		if (r->exchange->reply.code == 421 && step != EXCHANGE_DOT)
 			hop_closes(r, buf_slice(&text));
 		else
-			hop_answer(r, step, r->exchange.reply.code, buf_slice(&text));
+			hop_answer(r, step, r->exchange->reply.code, buf_slice(&text));
 	}
 	buf_free(&text);
 	if (rc < 0) {
-		r->heard = true;
+		r->used = false; /* no reason to try another one */
 		relay_hop_gone(r);
 		return rc;
 	}
@@ -668,29 +711,6 @@ bool relay_hungry(const struct relay *r)
 	return !r->client_gone && r->session.mode != SESSION_SILENT && r->session.mode != SESSION_HANDSHAKE &&
 	       !session_waits(&r->session) && !session_closed(&r->session) &&
 	       r->session.out.len < SMTP_MAX_REPLY;
-}
-
-enum relay_limit relay_hop_limit(const struct relay *r)
-{
-	switch (r->hop) {
-	case RELAY_HOP_NONE:
-		return RELAY_LIMIT_NONE;
-	case RELAY_HOP_WANTED:
-	case RELAY_HOP_SECURING:
-		return RELAY_LIMIT_CONNECT;
-	case RELAY_HOP_LEAVING:
-		return RELAY_LIMIT_QUIT;
-	default:
-		break;
-	}
-	switch (exchange_waits(&r->exchange)) {
-	case EXCHANGE_NOTHING:
-		return RELAY_LIMIT_NONE;
-	case EXCHANGE_DOT:
-		return RELAY_LIMIT_DOT;
-	default:
-		return RELAY_LIMIT_REPLY;
-	}
 }
 
 bool relay_client_done(const struct relay *r)

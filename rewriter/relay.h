@@ -12,8 +12,11 @@
  * who was taken until the client heard it, so that these are not sent to again
  * when it comes again.
  *
- * The hop's connection is kept from one transaction to the next and opened anew
- * when the hop closed it meanwhile.
+ * A greeted connection to the hop is borrowed for each transaction and given
+ * back behind it, for whoever comes next. One that turns out to be closed when a
+ * transaction begins is replaced without a word, as is any before the first
+ * byte of a message. A connection that carries the client's identity is its own
+ * until the end (relay.own).
  *
  * pure: no clock, file, lock or socket; the world is struct relay_world.
  */
@@ -85,39 +88,39 @@ struct relay_world {
 
 enum relay_hop {
 	RELAY_HOP_NONE,
-	RELAY_HOP_WANTED,    /* connect, then relay_hop_up or relay_hop_gone */
-	RELAY_HOP_CONNECTED, /* greeting and EHLO are under way */
-	RELAY_HOP_SECURING,  /* shake hands, then relay_hop_secured or relay_hop_gone */
-	RELAY_HOP_READY,
-	RELAY_HOP_LEAVING /* QUIT was said */
+	RELAY_HOP_WANTED, /* lend one: relay_hop_up, or relay_hop_refused */
+	RELAY_HOP_HELD    /* it has one, greeted and ready */
 };
 
-/* What time limit the hop's silence has. */
-enum relay_limit {
-	RELAY_LIMIT_NONE,
-	RELAY_LIMIT_CONNECT,
-	RELAY_LIMIT_REPLY,
-	RELAY_LIMIT_DOT,
-	RELAY_LIMIT_QUIT
+/* What is to become of the connection that the relay had. It asks for another
+ * one only after that. */
+enum relay_parting {
+	RELAY_STAYS,
+	RELAY_GIVES, /* no transaction is open; answers to RSET may be on their way */
+	RELAY_QUITS, /* the same, and nobody else may have it */
+	RELAY_DROPS  /* close it at once */
 };
 
 struct relay {
 	const struct relay_world *world; /* borrowed */
 	void *arg;
-	struct session session;   /* session.out: for the client */
-	struct exchange exchange; /* exchange.out: for the hop */
+	struct session session;    /* session.out: for the client */
+	struct exchange *exchange; /* borrowed with the connection, NULL: none; out: for the hop */
 	struct buf pending;
 	struct relay_copy copy;
 	enum relay_hop hop;
-	bool hop_close; /* close the hop's connection now (before a new one is made) */
+	enum relay_parting parting; /* whoever owns the connections carries it out and clears it */
+	bool own;      /* the connection carries the client's identity: set while held, lost with it */
+	bool own_lost; /* it was: the client hears 421, and comes again */
 	bool client_gone;
 	enum { RELAY_PROBE, RELAY_DELIVER, RELAY_SYNC } phase;
 	bool mail_sent;  /* the hop has MAIL of this transaction */
 	unsigned held;   /* recipients that the hop has of it */
 	bool alone;      /* its only recipient must stay so */
 	bool doubtful;   /* a recipient was taken that the hop refuses: relay_world.owed */
-	bool used;       /* a transaction ended on this connection */
+	bool used;       /* a transaction ended on this connection: it may have been closed since */
 	bool heard;      /* the hop said something since MAIL */
+	uint64_t most;   /* SIZE of the hop, as far as is known */
 	int failed;      /* first refusal within the group that delivers, 0: none */
 	struct buf text; /* of failed */
 
@@ -131,9 +134,11 @@ struct relay {
 	struct buf texts;
 };
 
-/* host and cfg are borrowed. The relay then wants a hop. */
-void relay_init(
-	struct relay *r, const struct session_config *cfg, const struct relay_world *world, void *arg);
+/* cfg is borrowed. offer: what the hop offers, the client is greeted with it;
+ * NULL: not known yet, the relay wants a connection first. */
+void relay_init(struct relay *r, const struct session_config *cfg, const struct smtp_offer *offer,
+	const struct relay_world *world, void *arg);
+/* Does not touch a connection that is held. */
 void relay_free(struct relay *r);
 
 void relay_client_in(struct relay *r, slice in);
@@ -149,12 +154,15 @@ void relay_client_secured(struct relay *r);
 void relay_client_late(struct relay *r);
 /* The client has waited long for its answer to a message. */
 void relay_overdue(struct relay *r);
+/* The client would soon wait no longer: it is answered without the hop. */
+void relay_give_up(struct relay *r);
 
-/* Connected. */
-void relay_hop_up(struct relay *r);
-/* The handshake for RELAY_HOP_SECURING is done. */
-void relay_hop_secured(struct relay *r);
-/* 0, or -REFUSE_...: the hop broke the protocol (and is dropped). */
+/* Here is the connection that was wanted. used: it served before. */
+void relay_hop_up(struct relay *r, struct exchange *x, bool used);
+/* There is none. code 0: no hop answers; else what is said to the client: 421
+ * of the hop itself, or 451 with a reason. */
+void relay_hop_refused(struct relay *r, int code, slice text);
+/* Bytes of the hop, while held. 0, or -REFUSE_...: the hop broke the protocol (and is dropped). */
 int relay_hop_in(struct relay *r, slice in);
 /* The connection failed, was closed, or was silent for too long. */
 void relay_hop_gone(struct relay *r);
@@ -167,7 +175,6 @@ void relay_stop(struct relay *r);
 
 /* May bytes of the client be taken now? */
 bool relay_hungry(const struct relay *r);
-enum relay_limit relay_hop_limit(const struct relay *r);
 /* The client's side is over: write session.out, then close it. */
 bool relay_client_done(const struct relay *r);
 /* Both sides are over. */

@@ -133,3 +133,73 @@ int settings_policy(struct arena *a, const struct config *c, struct policy *out,
 	rc = fields_decode(a, c, out, why);
 	return rc < 0 ? rc : utm_decode(a, slice_str(c->track_utm), out, why);
 }
+
+static bool same(const struct config_addr *a, const struct config_addr *b)
+{
+	return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+static slice lower(struct arena *a, slice s)
+{
+	uint8_t *p = arena_alloc(a, s.len + 1);
+
+	for (size_t i = 0; i < s.len; i++)
+		p[i] = ascii_lower(s.p[i]);
+	return slice_of(p, s.len);
+}
+
+/* "brand.test=10.0.0.2:25,10.0.0.3:25". */
+static int route_decode(struct arena *a, slice word, struct hops_route *out)
+{
+	size_t eq = slice_chr(word, '=', 0);
+	slice list = slice_from(word, eq == SLICE_NPOS ? word.len : eq + 1);
+
+	*out = (struct hops_route){.domain = lower(a, slice_sub(word, 0, eq))};
+	if (eq == SLICE_NPOS || out->domain.len == 0)
+		return -REFUSE_SYNTAX;
+	for (size_t at = 0, to; at < list.len; at = to + (to < list.len)) {
+		to = slice_chr(list, ',', at);
+		to = to == SLICE_NPOS ? list.len : to;
+		if (out->count == CONFIG_MAX_ADDRS ||
+			config_addr_decode(a, slice_sub(list, at, to), &out->hop[out->count++]) < 0)
+			return -REFUSE_SYNTAX;
+	}
+	return out->count > 0 ? 0 : -REFUSE_SYNTAX;
+}
+
+int settings_routes(struct arena *a, const struct config *c, struct hops_routes *out, struct buf *why)
+{
+	struct hops_route *route = arena_array(a, struct hops_route, HOPS_MAX_ROUTES);
+	slice words = slice_str(c->rewriter_routes), word;
+	unsigned n = 1, hops = c->rewriter_next_hop.count;
+	size_t at = 0;
+
+	route[0] = (struct hops_route){.count = hops};
+	memcpy(route[0].hop, c->rewriter_next_hop.at, sizeof route[0].hop);
+	while ((word = word_at(words, &at)).len > 0) {
+		if (n == HOPS_MAX_ROUTES || route_decode(a, word, &route[n]) < 0 ||
+			(hops += route[n].count) > HOPS_MAX) {
+			buf_printf(why,
+				"rewriter.routes: want up to %d words like "
+				"brand.test=10.0.0.2:25,10.0.0.3:25 "
+				"and up to %d next hops, not \"%.*s\"",
+				HOPS_MAX_ROUTES - 1, HOPS_MAX, SLICE_FMT(word));
+			return -REFUSE_SYNTAX;
+		}
+		n++;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		for (unsigned k = 0; k < route[i].count; k++) {
+			if (!same(&route[i].hop[k], &c->rewriter_listen) &&
+				!same(&route[i].hop[k], &c->rewriter_lmtp_listen) &&
+				!same(&route[i].hop[k], &c->rewriter_smtps_listen))
+				continue;
+			buf_str(why, "rewriter.next_hop or routes name rewriter.listen, lmtp_listen or "
+				     "smtps_listen: mail would "
+				     "go round in circles");
+			return -REFUSE_SYNTAX;
+		}
+	}
+	*out = (struct hops_routes){route, n};
+	return 0;
+}

@@ -3,10 +3,14 @@
 #define LF_REWRITER_SETTINGS_H
 
 #include "core/io/config.h"
+#include "rewriter/hops.h"
 #include "rewriter/message.h"
 
 /* *out borrows the configuration's text and the arena. 0, or -REFUSE_SYNTAX:
  * one of them is not what it has to be; *why says which and what that is. */
 int settings_policy(struct arena *a, const struct config *c, struct policy *out, struct buf *why);
+
+/* Where mail goes: rewriter.next_hop and rewriter.routes. As above. */
+int settings_routes(struct arena *a, const struct config *c, struct hops_routes *out, struct buf *why);
 
 #endif

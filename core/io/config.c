@@ -18,7 +18,7 @@
 #define MAX_NAME 64   /* no section.key is longer */
 #define SUGGESTIONS 3 /* nearest keys named when one is unknown */
 
-enum form { FORM_NUM, FORM_STR, FORM_BOOL, FORM_ADDR };
+enum form { FORM_NUM, FORM_STR, FORM_BOOL, FORM_ADDR, FORM_ADDRS };
 
 struct setting {
 	const char *section, *key;
@@ -35,11 +35,13 @@ static const struct setting table[] = {
 #define STR(section, key, def, help) {#section, #key, FORM_STR, AT(section, key), 0, 0, def, help},
 #define BOOL(section, key, def, help) {#section, #key, FORM_BOOL, AT(section, key), 0, 0, #def, help},
 #define ADDR(section, key, def, help) {#section, #key, FORM_ADDR, AT(section, key), 0, 0, def, help},
+#define ADDRS(section, key, def, help) {#section, #key, FORM_ADDRS, AT(section, key), 0, 0, def, help},
 #include "core/io/config.def"
 #undef NUM
 #undef STR
 #undef BOOL
 #undef ADDR
+#undef ADDRS
 };
 #define SETTINGS (sizeof table / sizeof *table)
 
@@ -61,6 +63,10 @@ static void say_range(const struct setting *s, struct buf *out)
 	case FORM_ADDR:
 		buf_printf(
 			out, "HOST:PORT, [IPV6]:PORT or :PORT, port 1..65535%s", *s->def ? "" : ", or empty");
+		break;
+	case FORM_ADDRS:
+		buf_printf(out, "up to %d of HOST:PORT, [IPV6]:PORT or :PORT with blanks between",
+			CONFIG_MAX_ADDRS);
 		break;
 	case FORM_STR:
 		buf_str(out, s->offset == AT(log, level) ? "error, warn, info or debug" : "text");
@@ -127,6 +133,31 @@ static int read_addr(struct arena *a, slice v, struct config_addr *out)
 	return 0;
 }
 
+int config_addr_decode(struct arena *a, slice v, struct config_addr *out)
+{
+	int rc = read_addr(a, v, out);
+
+	return rc == 0 && out->port == 0 ? -REFUSE_SYNTAX : rc;
+}
+
+static int read_addrs(struct arena *a, slice v, struct config_addrs *out)
+{
+	size_t at = 0;
+
+	*out = (struct config_addrs){.count = 0};
+	while (at < v.len) {
+		size_t to = slice_chr(v, ' ', at);
+		slice word = slice_sub(v, at, to);
+
+		at = to == SLICE_NPOS ? v.len : to + 1;
+		if (word.len == 0)
+			continue;
+		if (out->count == CONFIG_MAX_ADDRS || config_addr_decode(a, word, &out->at[out->count++]) < 0)
+			return -REFUSE_SYNTAX;
+	}
+	return out->count > 0 ? 0 : -REFUSE_SYNTAX;
+}
+
 static int read_text(struct config *c, const struct setting *s, slice v, const char **out)
 {
 	enum log_level level;
@@ -149,6 +180,8 @@ static int set(struct config *c, const struct setting *s, slice v)
 		return read_bool(v, field(c, s));
 	case FORM_ADDR:
 		return read_addr(&c->arena, v, field(c, s));
+	case FORM_ADDRS:
+		return read_addrs(&c->arena, v, field(c, s));
 	case FORM_STR:
 		return read_text(c, s, v, field(c, s));
 	}
@@ -383,9 +416,15 @@ struct rds_config config_redis(struct config *c)
 	};
 }
 
+static void encode_addr(const struct config_addr *a, struct buf *out)
+{
+	if (a->port)
+		buf_printf(out, strchr(a->host, ':') ? "[%s]:%d" : "%s:%d", a->host, a->port);
+}
+
 static void encode_value(const struct config *c, const struct setting *s, struct buf *out)
 {
-	const struct config_addr *a;
+	const struct config_addrs *list;
 
 	switch (s->form) {
 	case FORM_NUM:
@@ -398,9 +437,14 @@ static void encode_value(const struct config *c, const struct setting *s, struct
 		buf_str(out, *(const char *const *)field(c, s));
 		break;
 	case FORM_ADDR:
-		a = field(c, s);
-		if (a->port)
-			buf_printf(out, strchr(a->host, ':') ? "[%s]:%d" : "%s:%d", a->host, a->port);
+		encode_addr(field(c, s), out);
+		break;
+	case FORM_ADDRS:
+		list = field(c, s);
+		for (unsigned i = 0; i < list->count; i++) {
+			buf_str(out, i ? " " : "");
+			encode_addr(&list->at[i], out);
+		}
 		break;
 	}
 }

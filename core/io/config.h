@@ -14,7 +14,14 @@
 
 struct config_addr {
 	const char *host; /* "": every IPv4 address; both families: "::" */
-	int port;	  /* 0: not set */
+	int port;         /* 0: not set */
+};
+
+#define CONFIG_MAX_ADDRS 8
+
+struct config_addrs {
+	struct config_addr at[CONFIG_MAX_ADDRS];
+	unsigned count;
 };
 
 struct config {
@@ -22,11 +29,13 @@ struct config {
 #define STR(section, key, def, help) const char *section##_##key;
 #define BOOL(section, key, def, help) bool section##_##key;
 #define ADDR(section, key, def, help) struct config_addr section##_##key;
+#define ADDRS(section, key, def, help) struct config_addrs section##_##key;
 #include "core/io/config.def"
 #undef NUM
 #undef STR
 #undef BOOL
 #undef ADDR
+#undef ADDRS
 	struct arena arena; /* owns all text */
 };
 
@@ -38,6 +47,9 @@ int config_open(struct config *c, const char *file, struct buf *why);
 /* Override one key from the command line ("tracker.listen=:9000"). As above. */
 int config_set(struct config *c, slice assignment, struct buf *why);
 void config_close(struct config *c);
+/* HOST:PORT, [IPV6]:PORT or :PORT. The host lives in the arena. 0 or
+ * -REFUSE_SYNTAX. */
+int config_addr_decode(struct arena *a, slice v, struct config_addr *out);
 
 /* path, or data.dir/path where it is not absolute. Lives in the arena. Empty
  * stays empty. */

@@ -27,11 +27,13 @@ static const struct {
 #define STR(section, key, def, help) {#section "." #key, def, help},
 #define BOOL(section, key, def, help) {#section "." #key, #def, help},
 #define ADDR(section, key, def, help) {#section "." #key, def, help},
+#define ADDRS(section, key, def, help) {#section "." #key, def, help},
 #include "core/io/config.def"
 #undef NUM
 #undef STR
 #undef BOOL
 #undef ADDR
+#undef ADDRS
 };
 
 static void keys(void)

@@ -146,9 +146,8 @@ static int connect_to(const struct config_addr *a)
 	return fd;
 }
 
-static void check_next_hop(const struct config *c)
+static void check_next_hop(const struct config_addr *a)
 {
-	const struct config_addr *a = &c->rewriter_next_hop;
 	char greeting[256];
 	ssize_t n;
 	int fd = connect_to(a);
@@ -246,7 +245,8 @@ int command_doctor(int argc, char **argv)
 	check_data(&c);
 	check_ring(&c);
 	check_redis(&c);
-	check_next_hop(&c);
+	for (unsigned i = 0; i < c.rewriter_next_hop.count; i++)
+		check_next_hop(&c.rewriter_next_hop.at[i]);
 	check_port("rewriter", &c.rewriter_listen);
 	check_port("rewriter", &c.rewriter_lmtp_listen);
 	check_port("tracker", &c.tracker_listen);

@@ -363,7 +363,7 @@ static void on_ready(void *arg)
 	const struct config *c = &u->c;
 
 	printf("landfall: mail     %s:%d   (on to %s:%d)\n", c->rewriter_listen.host, c->rewriter_listen.port,
-		c->rewriter_next_hop.host, c->rewriter_next_hop.port);
+		c->rewriter_next_hop.at[0].host, c->rewriter_next_hop.at[0].port);
 	if (c->rewriter_lmtp_listen.port)
 		printf("landfall: LMTP     %s:%d\n", c->rewriter_lmtp_listen.host,
 			c->rewriter_lmtp_listen.port);

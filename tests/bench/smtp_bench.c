@@ -2,7 +2,7 @@
  * without rewriting: the reader, the check, the writer, and a whole transaction
  * through the relay. */
 #include "core/base/must.h"
-#include "rewriter/relay.h"
+#include "tests/pool.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -69,15 +69,17 @@ static void answered(
 	must(o->code == 250 && !mixed);
 }
 
-static void transaction(struct relay *r, slice wire)
+static void transaction(struct relay *r, struct pool *p, slice wire)
 {
 	relay_client_in(r, SLICE("MAIL FROM:<a@b.example>\r\nRCPT TO:<u@c.example>\r\nDATA\r\n"));
+	pool_tend(p, r);
 	relay_hop_in(r, SLICE("250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"));
 	relay_client_in(r, wire);
 	relay_hop_in(r, SLICE("354 go on\r\n"));
-	buf_clear(&r->exchange.out);
+	buf_clear(&p->x.out);
 	relay_hop_in(r, SLICE("250 2.0.0 Ok: queued as X\r\n"));
 	buf_clear(&r->session.out);
+	pool_tend(p, r);
 }
 
 int main(void)
@@ -87,6 +89,7 @@ int main(void)
 	struct buf wire, message, again;
 	struct smtp_data d;
 	struct smtp_stuff s;
+	struct pool pool;
 	struct relay r;
 	double us;
 
@@ -106,13 +109,16 @@ int main(void)
 		must(smtp_stuff_put(&s, &again, SIZE_MAX / 2)));
 	must(slice_eq(buf_slice(&again), buf_slice(&wire)));
 	printf("write   %6.2f us  %5.1f GB/s\n", us, SIZE / us / 1e3);
-	relay_init(&r, &cfg, &world, NULL);
-	relay_hop_up(&r);
-	relay_hop_in(&r, SLICE("220 hop\r\n250-hop\r\n250 PIPELINING\r\n"));
+	relay_init(&r, &cfg, NULL, &world, NULL);
+	pool_init(&pool, cfg.host);
+	pool_connect(&pool);
+	pool_in(&pool, &r, SLICE("220 hop\r\n250-hop\r\n250 PIPELINING\r\n"));
+	pool_tend(&pool, &r);
 	relay_client_in(&r, SLICE("EHLO c\r\n"));
-	MEASURE(us, transaction(&r, buf_slice(&wire)));
+	MEASURE(us, transaction(&r, &pool, buf_slice(&wire)));
 	printf("whole   %6.2f us a transaction of %d bytes\n", us, SIZE);
 	relay_free(&r);
+	exchange_free(&pool.x);
 	buf_free(&wire);
 	buf_free(&message);
 	buf_free(&again);

@@ -387,7 +387,7 @@ def test_smtp_limits(bench):
     mute.bind(("127.0.0.1", 0))
     mute.listen(10)
     bench.at_end.append(mute.close)
-    limits = {"rewriter.hop_connect_timeout_s": "1", "rewriter.hop_reply_timeout_s": "1", "rewriter.hop_dot_timeout_s": "2"}
+    limits = {"rewriter.hop_connect_timeout_s": "1", "rewriter.hop_greeting_timeout_s": "1", "rewriter.hop_rcpt_timeout_s": "1", "rewriter.hop_dot_timeout_s": "2"}
     f = Front(bench, mute.getsockname()[1], "mute", **limits)
     assert Client(f.port).read()[0].startswith("421 4.3.2")
     f.stop()

@@ -9,7 +9,7 @@
  * what either side says in plain text behind STARTTLS has no effect at all: the
  * client's is dropped, the hop is left. */
 #include "core/base/refuse.h"
-#include "rewriter/relay.h"
+#include "tests/pool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +34,7 @@ struct hop {
 struct fuzz {
 	slice in; /* what is left of it */
 	struct relay relay;
+	struct pool pool;
 	struct hop hop;
 	struct buf copy;                  /* what was prepared to go */
 	unsigned wanted;                  /* bits of the recipients that the copy is for; 0: all */
@@ -207,8 +208,10 @@ static const struct relay_world world = {alone, owed, known, prepare, taken, syn
 
 static void hop_say(struct fuzz *f, const char *reply)
 {
-	if (f->hop.connected && !f->relay.hop_close)
-		relay_hop_in(&f->relay, slice_str(reply));
+	if (f->hop.connected && f->pool.state != POOL_EMPTY) {
+		pool_in(&f->pool, &f->relay, slice_str(reply));
+		pool_tend(&f->pool, &f->relay);
+	}
 }
 
 static void hop_reset(struct hop *h)
@@ -249,26 +252,25 @@ static void hop_reply(struct fuzz *f, int code)
 
 static void hop_starttls(struct fuzz *f)
 {
-	struct relay *r = &f->relay;
-
 	switch (next(f) % 4) {
 	case 0:
 		hop_say(f, "454 4.7.0 no\r\n");
 		return;
 	case 1:
 		hop_say(f, "220 go\r\n250-hop\r\n250 DSN\r\n");
-		check(r->hop == RELAY_HOP_NONE || r->hop == RELAY_HOP_WANTED);
+		check(f->pool.state == POOL_EMPTY);
 		return;
 	case 2:
 		hop_say(f, "220 go\r\n");
 		hop_say(f, "2");
-		check(r->hop == RELAY_HOP_NONE || r->hop == RELAY_HOP_WANTED);
+		check(f->pool.state == POOL_EMPTY);
 		return;
 	default:
 		hop_say(f, "220 go\r\n");
-		check(r->hop == RELAY_HOP_SECURING);
+		check(f->pool.state == POOL_SECURING);
 		f->hop.secured = true;
-		relay_hop_secured(r);
+		exchange_secured(&f->pool.x);
+		f->pool.state = POOL_GREETING;
 	}
 }
 
@@ -291,8 +293,8 @@ static void hop_command(struct fuzz *f, slice line)
 		return;
 	}
 	/* Where TLS must be nothing is sent without it. */
-	check(f->relay.exchange.tls != EXCHANGE_TLS_MUST || h->secured ||
-		slice_starts(line, SLICE("HELO ")) || slice_eq(line, SLICE("QUIT")));
+	check(f->pool.x.tls != EXCHANGE_TLS_MUST || h->secured || slice_starts(line, SLICE("HELO ")) ||
+		slice_eq(line, SLICE("QUIT")));
 	check(slice_starts(line, SLICE("MAIL FROM:<")) || slice_starts(line, SLICE("RCPT TO:<")) ||
 		slice_eq(line, SLICE("DATA")) || slice_eq(line, SLICE("RSET")) ||
 		slice_eq(line, SLICE("QUIT")) || slice_starts(line, SLICE("HELO ")));
@@ -319,10 +321,8 @@ static void hop_command(struct fuzz *f, slice line)
 
 static void hop_lost(struct fuzz *f)
 {
-	relay_hop_gone(&f->relay);
-	f->hop.connected = f->hop.secured = false;
-	buf_clear(&f->hop.in);
-	hop_reset(&f->hop);
+	pool_fail(&f->pool, &f->relay, SLICE_NONE);
+	pool_tend(&f->pool, &f->relay);
 }
 
 /* One command or the end of data out of what came. False: nothing whole. */
@@ -376,23 +376,22 @@ static bool hop_step(struct fuzz *f)
 	return true;
 }
 
-/* What front.c does after each event. */
+/* What front.c and hops.c do after each event. */
 static void pump(struct fuzz *f)
 {
 	struct relay *r = &f->relay;
 
+	pool_tend(&f->pool, r);
 	check(smtp_text_check(buf_slice(&r->session.out)) == 0);
 	check_replies(f);
 	buf_clear(&r->session.out);
-	if (f->hop.connected && !r->hop_close) {
+	if (f->pool.state != POOL_EMPTY) {
 		do {
-			exchange_fill(&r->exchange);
-			buf_put(&f->hop.in, buf_slice(&r->exchange.out));
-			buf_clear(&r->exchange.out);
-		} while (r->exchange.sending);
-	}
-	if (r->hop_close) {
-		r->hop_close = false;
+			exchange_fill(&f->pool.x);
+			buf_put(&f->hop.in, buf_slice(&f->pool.x.out));
+			buf_clear(&f->pool.x.out);
+		} while (f->pool.x.sending);
+	} else {
 		f->hop.connected = f->hop.secured = false;
 		buf_clear(&f->hop.in);
 		hop_reset(&f->hop);
@@ -456,7 +455,7 @@ static void event(struct fuzz *f)
 				hop_step(f);
 		} else if (r->hop == RELAY_HOP_WANTED) {
 			f->hop.connected = true;
-			relay_hop_up(r);
+			pool_connect(&f->pool);
 			hop_say(f, op % 16 ? "220 hop\r\n" : "554 no\r\n");
 		}
 	} else if (op < 236) {
@@ -475,11 +474,15 @@ static void event(struct fuzz *f)
 		relay_stop(r);
 	} else if (op == 252) {
 		/* Out of turn: never a 2xx to the end of data that it has not got. */
-		if (exchange_waits(&r->exchange) != EXCHANGE_DOT)
+		if (exchange_waits(&f->pool.x) != EXCHANGE_DOT)
 			hop_say(f, "250 out of turn\r\n");
 		hop_say(f, "421 bye\r\n");
 	} else if (op == 253) {
 		hop_say(f, "what\r\n");
+	} else if (op == 254) {
+		relay_give_up(r);
+	} else if (op == 255) {
+		r->own |= r->hop == RELAY_HOP_HELD;
 	}
 	pump(f);
 }
@@ -499,19 +502,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t size)
 	buf_init(&f.hop.in, 1 << 20);
 	buf_init(&f.hop.body, 1 << 20);
 	buf_init(&f.copy, 1 << 20);
-	relay_init(&f.relay, &cfg, &world, &f);
+	pool_init(&f.pool, cfg.host);
+	relay_init(&f.relay, &cfg, NULL, &world, &f);
 	if (f.tls)
-		f.relay.exchange.tls = how & 4 ? EXCHANGE_TLS_MUST : EXCHANGE_TLS_MAY;
+		f.pool.x.tls = how & 4 ? EXCHANGE_TLS_MUST : EXCHANGE_TLS_MAY;
 	while (f.in.len > 0)
 		event(&f);
 	/* In the end all that waits is let go, and nothing is left over. */
 	relay_client_gone(&f.relay);
 	for (int i = 0; i < 3; i++) {
 		relay_synced(&f.relay);
-		relay_hop_gone(&f.relay);
+		hop_lost(&f);
 	}
 	check(relay_done(&f.relay));
 	relay_free(&f.relay);
+	exchange_free(&f.pool.x);
 	buf_free(&f.hop.in);
 	buf_free(&f.hop.body);
 	buf_free(&f.copy);

@@ -166,11 +166,18 @@ static void same(const struct config *a, const struct config *b)
 #define ADDR(section, key, def, help)                                                                        \
 	assert_string_equal(a->section##_##key.host, b->section##_##key.host);                               \
 	assert_int_equal(a->section##_##key.port, b->section##_##key.port);
+#define ADDRS(section, key, def, help)                                                                       \
+	assert_int_equal(a->section##_##key.count, b->section##_##key.count);                                \
+	for (unsigned i = 0; i < a->section##_##key.count; i++) {                                            \
+		assert_string_equal(a->section##_##key.at[i].host, b->section##_##key.at[i].host);           \
+		assert_int_equal(a->section##_##key.at[i].port, b->section##_##key.at[i].port);              \
+	}
 #include "core/io/config.def"
 #undef NUM
 #undef STR
 #undef BOOL
 #undef ADDR
+#undef ADDRS
 }
 
 /* Away from the defaults in every key, so that a key that is not read shows. */
@@ -181,11 +188,14 @@ static void change_all(struct config *c)
 	c->section##_##key = strcmp(#section #key, "loglevel") ? "a # ; \"b\" = [c]" : "debug";
 #define BOOL(section, key, def, help) c->section##_##key = !c->section##_##key;
 #define ADDR(section, key, def, help) c->section##_##key = (struct config_addr){"::1", 65535};
+#define ADDRS(section, key, def, help)                                                                       \
+	c->section##_##key = (struct config_addrs){{{"a.test", 1}, {"::1", 65535}}, 2};
 #include "core/io/config.def"
 #undef NUM
 #undef STR
 #undef BOOL
 #undef ADDR
+#undef ADDRS
 }
 
 static void encode_reads_back(void **state)

@@ -2,7 +2,7 @@
  * input in one piece, byte by byte, and cut in two at every place. */
 #include "tests/testing.h"
 
-#include "rewriter/relay.h"
+#include "tests/pool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,13 +24,19 @@ enum manner {
 	HOP_MUST = 512,
 };
 
-/* A step's first byte: > the client says, < it must hear; + the hop must hear,
- * - it says; ^ the hop is connected; ! its connection failed; ? it must be
- * closed; * synced; x the client is gone; t it was silent for too long; s stop;
- * o it has waited for long; h the
- * client's handshake is wanted, T it is done, H the hop's is done; = what became of the recipients; . all is
- * over; ~ the relay must not want a connection. A recipient k... was taken at an earlier attempt, z... must
- * be alone; q... is owed another message than this, as is a sender q... */
+/* Behind the relay stands a pool of one connection. It lends what it has at once,
+ * and a new one when that is greeted.
+ *
+ * A step's first byte: > the client says, < it must hear; + the hop must hear,
+ * - it says; ^ the hop is connected; ! its connection failed, or none can be had
+ * (with a reason behind it); ? it must be closed; g it must be given back; q
+ * it must be told QUIT; i the connection is the client's own; l the client is
+ * answered before it gives up; * synced; x the client is gone; t it was silent for too long; s stop;
+ * o it has waited for long; h the client's handshake is wanted, T it is done, H
+ * the hop's is done; = what became of the recipients; . all is over; ~ the
+ * relay must not want a connection. A recipient k... was taken at an earlier
+ * attempt, z... must be alone; q... is owed another message than this, as is a
+ * sender q... */
 static const struct script {
 	const char *name;
 	int manner;
@@ -50,9 +56,11 @@ static const struct script {
 #define DATA OPENED, ">DATA\r\n", "<354 end data with <CR><LF>.<CR><LF>\r\n"
 #define SENT DATA, ">S: x\r\n\r\nhi\r\n.\r\n", "+DATA\r\n", "-354 go\r\n", "+S: x\r\n\r\nhi\r\n.\r\n"
 
+#define LESS_TEXT "421 4.3.2 next hop no longer offers what it did\r\n"
+
 	{"one message", AS_IS,
 		{SENT, "-250 2.0.0 Ok: queued as X1\r\n", "<250 2.0.0 Ok: queued as X1\r\n", ">QUIT\r\n",
-			"<221 2.0.0 Bye\r\n", "+QUIT\r\n", "-221 bye\r\n", "?", "."}},
+			"<221 2.0.0 Bye\r\n", "g", "."}},
 	{"two messages on one connection", AS_IS,
 		{SENT, "-250 a\r\n", "<250 a\r\n", ">MAIL FROM:<>\r\n", "+MAIL FROM:<>\r\n", "-250 b\r\n",
 			"<250 b\r\n", ">RCPT TO:<v@c>\r\n", "+RCPT TO:<v@c>\r\n", "-250 c\r\n", "<250 c\r\n",
@@ -64,7 +72,7 @@ static const struct script {
 			"-250 b\r\n", "<250 b\r\n354 end data with <CR><LF>.<CR><LF>\r\n",
 			">hi\r\n.\r\nMAIL FROM:<d@e>\r\nRCPT TO:<f@g>\r\nQUIT\r\n", "+DATA\r\n",
 			"-354 go\r\n", "+hi\r\n.\r\n", "-250 c\r\n", "+MAIL FROM:<d@e>\r\nRCPT TO:<f@g>\r\n",
-			"-250 d\r\n250 e\r\n", "<250 c\r\n250 d\r\n250 e\r\n221 2.0.0 Bye\r\n", "+QUIT\r\n"}},
+			"-250 d\r\n250 e\r\n", "<250 c\r\n250 d\r\n250 e\r\n221 2.0.0 Bye\r\n", "g"}},
 	{"hop without pipelining", AS_IS,
 		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-250 hop\r\n", "<220 me ESMTP Landfall\r\n",
 			">EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nDATA\r\n", "+MAIL FROM:<a@b>\r\n",
@@ -106,8 +114,7 @@ static const struct script {
 	{"recorded before the answer", RECORDED, {SENT, "-250 2.0.0 ok\r\n", "<", "*", "<250 2.0.0 ok\r\n"}},
 	{"recorded, refused by the hop", RECORDED,
 		{SENT, "-554 5.7.1 spam\r\n", "<554 5.7.1 spam\r\n", "*", "<"}},
-	{"recorded, client gone, hop takes it", RECORDED,
-		{SENT, "x", "-250 ok\r\n", "*", "+QUIT\r\n", "-221 b\r\n", "?", "."}},
+	{"recorded, client gone, hop takes it", RECORDED, {SENT, "x", "-250 ok\r\n", "*", "g", "."}},
 	{"disk full", FULL,
 		{DATA, ">hi\r\n.\r\n", "<451 4.3.1 full\r\n", "+RSET\r\n", "-250 ok\r\n",
 			">MAIL FROM:<z@b>\r\n", "+MAIL FROM:<z@b>\r\n"}},
@@ -141,10 +148,25 @@ static const struct script {
 			"-250-hop\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 DSN\r\n",
 			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nDATA\r\n", "-250 a\r\n250 b\r\n354 c\r\n",
 			"+hi\r\n.\r\n", "-250 ok\r\n", "<250 ok\r\n"}},
-	{"new connection offers less", AS_IS,
+	{"new connection offers less, and it is not needed", AS_IS,
 		{DATA, "!", "?", ">hi\r\n.\r\n", "^", "-220 hop\r\n", "+EHLO me\r\n", "-250 hop\r\n",
-			"+QUIT\r\n", "<421 4.3.2 next hop no longer offers what it did\r\n", "-221 ok\r\n",
-			"?", "."}},
+			"+MAIL FROM:<a@b>\r\n", "-250 ok\r\n"}},
+	{"new connection offers less than MAIL made use of", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b> BODY=8BITMIME\r\nRCPT TO:<u@c>\r\nDATA\r\n",
+			"+MAIL FROM:<a@b> BODY=8BITMIME\r\nRCPT TO:<u@c>\r\n", "-250 a\r\n250 b\r\n",
+			"<250 a\r\n250 b\r\n354 end data with <CR><LF>.<CR><LF>\r\n", "!", "?",
+			">hi\r\n.\r\n", "^", "-220 hop\r\n", "+EHLO me\r\n", "-250-hop\r\n250 DSN\r\n",
+			"<" LESS_TEXT, "g", "."}},
+	{"new connection offers less than RCPT made use of", AS_IS,
+		{HELLO, "!", "?", ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c> NOTIFY=NEVER\r\n", "^", "-220 hop\r\n",
+			"+EHLO me\r\n", "-250 hop\r\n", "<" LESS_TEXT, "+", "g", "."}},
+	{"new connection offers less than a later RCPT makes use of", AS_IS,
+		{HELLO, "!", "?", ">MAIL FROM:<a@b>\r\n", "^", "-220 hop\r\n", "+EHLO me\r\n", "-250 hop\r\n",
+			"+MAIL FROM:<a@b>\r\n", "-250 a\r\n", "<250 a\r\n", ">RCPT TO:<u@c> NOTIFY=NEVER\r\n",
+			"<" LESS_TEXT, "+RSET\r\n", "g", "."}},
+	{"new connection takes less than MAIL declared", AS_IS,
+		{HELLO, "!", "?", ">MAIL FROM:<a@b> SIZE=900000\r\n", "^", "-220 hop\r\n", "+EHLO me\r\n",
+			"-250-hop\r\n250 SIZE 800000\r\n", "<" LESS_TEXT, "+", "g", "."}},
 	{"cut between MAIL and RCPT", AS_IS,
 		{HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "-250 ok\r\n", "<250 ok\r\n", "!",
 			"?", ">RCPT TO:<u@c>\r\n", "^", "-220 hop\r\n", "+EHLO me\r\n",
@@ -161,9 +183,51 @@ static const struct script {
 			"+MAIL FROM:<d@e>\r\nRCPT TO:<f@g>\r\n", "!", "?", "<", "^", "-220 hop\r\n",
 			"+EHLO me\r\n", "-250-hop\r\n250-8BITMIME\r\n250 DSN\r\n", "+MAIL FROM:<d@e>\r\n",
 			"-250 a\r\n", "<250 a\r\n", "+RCPT TO:<f@g>\r\n"}},
+	{"421 to MAIL on a kept connection: another one", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n",
+			"-421 4.4.2 idle\r\n", "?", "<", "^", "-220 hop\r\n", "+EHLO me\r\n",
+			"-250-hop\r\n250 PIPELINING\r\n", "+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n",
+			"-421 4.4.2 idle\r\n", "?", "<421 4.4.2 idle\r\n", "."}},
+	{"a connection for each transaction", AS_IS,
+		{OPENED, ">RSET\r\n", "<250 2.0.0 Ok\r\n", "+RSET\r\n", "g", ">MAIL FROM:<d@e>\r\n", "+",
+			"-250 ok\r\n", "+MAIL FROM:<d@e>\r\n", "-550 no\r\n", "<550 no\r\n", "g",
+			">MAIL FROM:<d@e>\r\nRCPT TO:<u@c>\r\nRSET\r\n",
+			"+MAIL FROM:<d@e>\r\nRCPT TO:<u@c>\r\n", "-250 a\r\n250 b\r\n",
+			"<250 a\r\n250 b\r\n250 2.0.0 Ok\r\n", "+RSET\r\n", "g", ">QUIT\r\n",
+			"<221 2.0.0 Bye\r\n", ".", "-250 ok\r\n", "g"}},
+	{"a connection with the client's identity is its own", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "i", "-250 a\r\n", "<250 a\r\n",
+			">RSET\r\n", "<250 2.0.0 Ok\r\n", "+RSET\r\n", "-250 ok\r\n", ">MAIL FROM:<d@e>\r\n",
+			"+MAIL FROM:<d@e>\r\n", "-250 b\r\n", "<250 b\r\n", ">QUIT\r\n", "<221 2.0.0 Bye\r\n",
+			"q", "."}},
+	{"a connection with the client's identity is lost", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "i", "-250 a\r\n", "<250 a\r\n",
+			">RSET\r\n", "<250 2.0.0 Ok\r\n", "+RSET\r\n", "-250 ok\r\n", "!", "?",
+			">NOOP\r\nMAIL FROM:<d@e>\r\n",
+			"<250 2.0.0 Ok\r\n421 4.4.2 connection to the next hop lost\r\n", "~", "."}},
+	{"a connection with the client's identity is lost at MAIL", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "i", "!", "?",
+			"<451 4.4.2 connection to the next hop lost\r\n", "~"}},
+	{"given up: the hop is slow at RCPT", AS_IS,
+		{HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n",
+			"-250 a\r\n", "<250 a\r\n", "l", "?",
+			"<451 4.4.2 connection to the next hop lost\r\n"}},
+	{"given up: no connection", AS_IS,
+		{HELLO, "!", "?", ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "^", "-220 hop\r\n", "l",
+			"<451 4.4.1 next hop does not answer\r\n451 4.4.1 next hop does not answer\r\n",
+			"~"}},
+	{"given up: no greeting", AS_IS,
+		{"^", "l", "<421 4.3.2 next hop does not answer, try again later\r\n", "~", "."}},
+	{"given up at the dot", AS_IS,
+		{SENT, "l", "?", "<451 4.4.2 connection to the next hop lost\r\n", "~"}},
+	{"given up: not while the record is synced", RECORDED,
+		{SENT, "-250 ok\r\n", "l", "<", "*", "<250 ok\r\n", "g"}},
+	{"all connections are in use", AS_IS,
+		{HELLO, "!", "?", ">MAIL FROM:<a@b>\r\n", "!4.3.2 busy", "?", "<451 4.3.2 busy\r\n"}},
 	{"lost at MAIL on a fresh connection", AS_IS,
-		{HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "!",
-			"?",
+		{HELLO, "!", "?", ">MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "^", "-220 hop\r\n",
+			"+EHLO me\r\n", "-250-hop\r\n250 PIPELINING\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "!", "?",
 			"<451 4.4.2 connection to the next hop lost\r\n451 4.4.2 connection to the next hop "
 			"lost\r\n"}},
 	{"reconnect fails", AS_IS,
@@ -186,8 +250,11 @@ static const struct script {
 			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n", "-250 ok\r\n421 4.7.0 later\r\n", "?",
 			"<250 ok\r\n421 4.7.0 later\r\n", "."}},
 	{"421 at the dot", AS_IS, {SENT, "-421 4.3.2 down\r\n", "?", "<421 4.3.2 down\r\n", "."}},
-	{"421 at DATA", AS_IS,
-		{DATA, ">hi\r\n.\r\n", "+DATA\r\n", "-421 4.3.2 down\r\n", "?", "<421 4.3.2 down\r\n", "."}},
+	{"421 at DATA on a kept connection, then on a new one", AS_IS,
+		{DATA, ">hi\r\n.\r\n", "+DATA\r\n", "-421 4.3.2 enough\r\n", "?", "<", "^", "-220 hop\r\n",
+			"+EHLO me\r\n", "-250-hop\r\n250 PIPELINING\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nDATA\r\n",
+			"-250 a\r\n250 b\r\n421 4.3.2 down\r\n", "?", "<421 4.3.2 down\r\n", "."}},
 	{"421 while idle, then more mail", AS_IS,
 		{SENT, "-250 ok\r\n", "<250 ok\r\n", "-421 4.4.2 idle\r\n", "?", ">MAIL FROM:<d@e>\r\n", "^",
 			"-220 hop\r\n"}},
@@ -200,11 +267,11 @@ static const struct script {
 	{"354 for MAIL", AS_IS,
 		{HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "-354 ok\r\n", "?",
 			"<451 4.4.2 connection to the next hop lost\r\n"}},
-	{"client gone before its dot", AS_IS, {DATA, ">hi\r\n.", "x", "+QUIT\r\n", "-221 b\r\n", "?", "."}},
-	{"client gone after its dot", AS_IS, {SENT, "x", "-250 ok\r\n", "+QUIT\r\n", "-221 b\r\n", "?", "."}},
+	{"client gone before its dot", AS_IS, {DATA, ">hi\r\n.", "x", "g", "."}},
+	{"client gone after its dot", AS_IS, {SENT, "x", "-250 ok\r\n", "g", "."}},
 	{"client gone while MAIL waits", AS_IS,
 		{HELLO, ">MAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "x", "?", "."}},
-	{"client silent", AS_IS, {DATA, ">hi\r\n", "t", "<421 4.4.2 silent for too long\r\n", "+QUIT\r\n"}},
+	{"client silent", AS_IS, {DATA, ">hi\r\n", "t", "<421 4.4.2 silent for too long\r\n", "g"}},
 	{"bare LF", AS_IS,
 		{DATA, ">a\nb\r\n.\r\n", "<550 5.5.2 bare line feed\r\n", "+RSET\r\n", "-250 ok\r\n",
 			">NOOP\r\n", "<250 2.0.0 Ok\r\n"}},
@@ -220,10 +287,9 @@ static const struct script {
 	{"RSET refused by the hop: a new connection", AS_IS,
 		{OPENED, ">RSET\r\n", "<250 2.0.0 Ok\r\n", "+RSET\r\n", "-500 what\r\n", "?",
 			">MAIL FROM:<d@e>\r\n", "^"}},
-	{"stop while idle", AS_IS, {HELLO, "s", "<421 4.3.2 going down, try again later\r\n", "+QUIT\r\n"}},
+	{"stop while idle", AS_IS, {HELLO, "s", "<421 4.3.2 going down, try again later\r\n", "g"}},
 	{"stop within a transaction", AS_IS,
-		{SENT, "s", "<", "-250 ok\r\n", "<250 ok\r\n421 4.3.2 going down, try again later\r\n",
-			"+QUIT\r\n"}},
+		{SENT, "s", "<", "-250 ok\r\n", "<250 ok\r\n421 4.3.2 going down, try again later\r\n", "g"}},
 	{"stop within a transaction, 421 from the hop", AS_IS,
 		{SENT, "s", "<", "-421 x\r\n", "<421 x\r\n", "?", "."}},
 	{"commands", AS_IS,
@@ -257,13 +323,13 @@ static const struct script {
 			"<500 5.5.2 bare line feed\r\n500 5.5.2 bare carriage return\r\n500 5.5.2 bare line "
 			"feed\r\n"}},
 	{"HTTP ends the session", AS_IS,
-		{HELLO, ">POST / HTTP/1.1\r\nNOOP\r\n", "<421 4.7.0 this is not HTTP\r\n", "+QUIT\r\n"}},
+		{HELLO, ">POST / HTTP/1.1\r\nNOOP\r\n", "<421 4.7.0 this is not HTTP\r\n", "g"}},
 	{"too many errors", AS_IS,
 		{HELLO,
 			">A\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r\nA\r"
 			"\nA\r\nA\r\n",
 			"<500 5.5.2 command not known\r\n*19", ">A\r\nNOOP\r\n",
-			"<500 5.5.2 command not known\r\n421 4.7.0 too many errors\r\n", "+QUIT\r\n"}},
+			"<500 5.5.2 command not known\r\n421 4.7.0 too many errors\r\n", "g"}},
 	{"hop with a small SIZE", AS_IS,
 		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-250-hop\r\n250 SIZE 30\r\n",
 			"<220 me ESMTP Landfall\r\n", ">EHLO c\r\n",
@@ -333,7 +399,7 @@ static const struct script {
 			"-250 c\r\n", "<250 a\r\n250 b\r\n250 c\r\n354 end data with <CR><LF>.<CR><LF>\r\n",
 			">hi\r\n.\r\nMAIL FROM:<d@e>\r\nQUIT\r\n", COPY("u"), "-250 x\r\n", NEXT_COPY("v"),
 			"-250 y\r\n", "+MAIL FROM:<d@e>\r\n", "-250 z\r\n",
-			"<250 x\r\n250 z\r\n221 2.0.0 Bye\r\n", "+QUIT\r\n"}},
+			"<250 x\r\n250 z\r\n221 2.0.0 Bye\r\n", "g"}},
 	{"mixed: the second is put off", OWN,
 		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-250 ok\r\n", NEXT_COPY("v"), "-451 4.7.1 later\r\n",
 			"<" MIXED_TEXT, "=mixed 250o 451o", ">NOOP\r\n", "<250 2.0.0 Ok\r\n", "+"}},
@@ -380,6 +446,8 @@ static const struct script {
 			"-250-hop\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 DSN\r\n",
 			"+MAIL FROM:<a@b>\r\nRCPT TO:<v@c>\r\nDATA\r\n", "-421 no\r\n", "?", "<" MIXED_TEXT,
 			"=mixed 250o 421"}},
+	{"all connections are in use at the dot", AS_IS,
+		{DATA, "!", "?", ">hi\r\n.\r\n", "!4.3.2 busy", "?", "<451 4.3.2 busy\r\n"}},
 	{"reconnect between copies fails", OWN,
 		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-250 ok\r\n",
 			"+MAIL FROM:<a@b> SIZE=8\r\nRCPT TO:<v@c>\r\nDATA\r\n", "!", "?", "!", "?",
@@ -388,8 +456,7 @@ static const struct script {
 		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "-421 4.3.2 down\r\n", "?", "<421 4.3.2 down\r\n",
 			"=421 421", "."}},
 	{"client gone between copies: no more of them", OWN,
-		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "x", "-250 ok\r\n", "=mixed 250o 451", "+QUIT\r\n",
-			"-221 b\r\n", "?", "."}},
+		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "x", "-250 ok\r\n", "=mixed 250o 451", "g", "."}},
 	{"overdue: no more copies", OWN,
 		{TWO_DATA, ">hi\r\n.\r\n", COPY("u"), "o", "-250 ok\r\n", "<" MIXED_TEXT, "=mixed 250o 451",
 			"+"}},
@@ -478,8 +545,7 @@ static const struct script {
 		"<250 a\r\n250 b\r\n550 c\r\n250 d\r\n354 end data with <CR><LF>.<CR><LF>\r\n"
 	{"LMTP: a reply for each", OWN | LMTP,
 		{LMTP_TWO, ">hi\r\n.\r\n", LMTP_COPY("u"), "-250 one\r\n", LMTP_NEXT("v"), "-250 two\r\n",
-			"<250 one\r\n250 two\r\n", "=250o 250o", ">QUIT\r\n", "<221 2.0.0 Bye\r\n",
-			"+QUIT\r\n"}},
+			"<250 one\r\n250 two\r\n", "=250o 250o", ">QUIT\r\n", "<221 2.0.0 Bye\r\n", "g"}},
 	{"LMTP: mixed replies in order", OWN | LMTP | RECORDED,
 		{LMTP_TWO, ">hi\r\n.\r\nNOOP\r\n", LMTP_COPY("u"), "-550-5.7.1 no\r\n550 5.7.1 never\r\n",
 			LMTP_NEXT("v"), "-250 two\r\n", "<", "*",
@@ -501,7 +567,7 @@ static const struct script {
 	{"LMTP: stop waits for all replies", OWN | LMTP,
 		{LMTP_TWO, ">hi\r\n.\r\n", "s", LMTP_COPY("u"), "-250 one\r\n", LMTP_NEXT("v"),
 			"-250 two\r\n", "<250 one\r\n250 two\r\n421 4.3.2 going down, try again later\r\n",
-			"+QUIT\r\n"}},
+			"g"}},
 	{"LMTP: nobody must be alone, one was taken before", OWN | LMTP,
 		{LMTP_HELLO, ">MAIL FROM:<a@b>\r\nRCPT TO:<z@c>\r\nRCPT TO:<k@c>\r\nDATA\r\n",
 			"+MAIL FROM:<a@b>\r\nRCPT TO:<z@c>\r\n", "-250 a\r\n250 b\r\n", "+RCPT TO:<k@c>\r\n",
@@ -550,8 +616,8 @@ static const struct script {
 			"h", "T", ">EHLO c\r\nMAIL FROM:<a@b>\r\n",
 			"<250-me\r\n250-PIPELINING\r\n250 CHUNKING\r\n", "+MAIL FROM:<a@b>\r\n"}},
 	{"stop within the handshake", TLS,
-		{STARTED, "s", "<", "T", "<421 4.3.2 going down, try again later\r\n", "+QUIT\r\n"}},
-	{"client gone within the handshake", TLS, {STARTED, "x", "+QUIT\r\n", "-221 b\r\n", "?", "."}},
+		{STARTED, "s", "<", "T", "<421 4.3.2 going down, try again later\r\n", "g"}},
+	{"client gone within the handshake", TLS, {STARTED, "x", "g", "."}},
 #define HOP_STARTTLS                                                                                         \
 	"^", "-220 hop\r\n", "+EHLO me\r\n", "-250-hop\r\n250-STARTTLS\r\n250 PIPELINING\r\n", "+STARTTLS\r\n"
 	{"STARTTLS to the hop", HOP_MUST,
@@ -588,9 +654,8 @@ static const struct script {
 	{"a new connection is secured too", HOP_MUST,
 		{HOP_STARTTLS, "-220 go\r\n", "H", "+EHLO me\r\n", "-250 hop\r\n",
 			">EHLO c\r\nMAIL FROM:<a@b>\r\n", "+MAIL FROM:<a@b>\r\n", "!", "?",
-			"<220 me ESMTP Landfall\r\n250-me\r\n250 CHUNKING\r\n451 " LOST_TEXT,
-			">MAIL FROM:<a@b>\r\n", HOP_STARTTLS, "-220 go\r\n", "H", "+EHLO me\r\n",
-			"-250 hop\r\n", "+MAIL FROM:<a@b>\r\n"}},
+			"<220 me ESMTP Landfall\r\n250-me\r\n250 CHUNKING\r\n", HOP_STARTTLS, "-220 go\r\n",
+			"H", "+EHLO me\r\n", "-250 hop\r\n", "+MAIL FROM:<a@b>\r\n"}},
 
 	/* BDAT. */
 	{"one chunk", AS_IS,
@@ -613,7 +678,7 @@ static const struct script {
 			"<250 a\r\n250 b\r\n250 2.0.0 3 octets taken\r\n550 5.5.2 bare line feed\r\n221 "
 			"2.0.0 "
 			"Bye\r\n",
-			"?", "."}},
+			"g", "."}},
 	{"bare CR in a chunk", AS_IS,
 		{OPENED, ">BDAT 11 LAST\r\nx\r.\r\nQUIT\r\nRSET\r\n",
 			"<550 5.5.2 bare carriage return\r\n250 2.0.0 Ok\r\n", "+RSET\r\n"}},
@@ -637,14 +702,13 @@ static const struct script {
 			"Ok\r\n",
 			"+DATA\r\n", "-354 go\r\n", "+hi\r\n.\r\n", "-250 ok\r\n", "<250 ok\r\n"}},
 	{"RSET between chunks", AS_IS,
-		{OPENED, ">BDAT 2\r\nhiRSET\r\nBDAT 4 LAST\r\nQUITMAIL FROM:<d@e>\r\n",
+		{OPENED, ">BDAT 2\r\nhiRSET\r\nBDAT 4 LAST\r\nQUIT",
 			"<250 2.0.0 2 octets taken\r\n250 2.0.0 Ok\r\n503 5.5.1 say MAIL first\r\n",
-			"+RSET\r\nMAIL FROM:<d@e>\r\n"}},
+			"+RSET\r\n", ">MAIL FROM:<d@e>\r\n", "+", "-250 ok\r\n", "+MAIL FROM:<d@e>\r\n"}},
 	{"size of a chunk not in order", AS_IS,
-		{OPENED, ">BDAT x LAST\r\nRSET\r\n", "<521 5.5.4 want BDAT size [LAST]\r\n", "+QUIT\r\n"}},
+		{OPENED, ">BDAT x LAST\r\nRSET\r\n", "<521 5.5.4 want BDAT size [LAST]\r\n", "g"}},
 	{"BDAT with a word too many", AS_IS,
-		{OPENED, ">BDAT 3 LAST LAST\r\nRSET\r\n", "<521 5.5.4 want BDAT size [LAST]\r\n",
-			"+QUIT\r\n"}},
+		{OPENED, ">BDAT 3 LAST LAST\r\nRSET\r\n", "<521 5.5.4 want BDAT size [LAST]\r\n", "g"}},
 	{"chunks too large", AS_IS,
 		{"^", "-220 hop\r\n", "+EHLO me\r\n", "-250-hop\r\n250 SIZE 30\r\n",
 			"<220 me ESMTP Landfall\r\n", ">EHLO c\r\nMAIL FROM:<a@b>\r\n",
@@ -662,10 +726,9 @@ static const struct script {
 			"-250 d\r\n", "<250 a\r\n250 b\r\n250 d\r\n250 2.0.0 2 octets taken\r\n",
 			LMTP_COPY("u"), "-250 one\r\n", LMTP_NEXT("v"), "-452 two\r\n",
 			"<250 one\r\n452 two\r\n"}},
-	{"client gone within a chunk", AS_IS,
-		{OPENED, ">BDAT 20 LAST\r\nhi\r\n", "x", "+QUIT\r\n", "-221 b\r\n", "?", "."}},
+	{"client gone within a chunk", AS_IS, {OPENED, ">BDAT 20 LAST\r\nhi\r\n", "x", "g", "."}},
 	{"client silent within a chunk", AS_IS,
-		{OPENED, ">BDAT 20\r\nhi\r\n", "t", "<421 4.4.2 silent for too long\r\n", "+QUIT\r\n"}},
+		{OPENED, ">BDAT 20\r\nhi\r\n", "t", "<421 4.4.2 silent for too long\r\n", "g"}},
 };
 
 static int manner;
@@ -743,6 +806,8 @@ static void answered(
 	++*(unsigned *)arg;
 }
 
+static struct pool pool;
+
 static const struct relay_world world = {alone, owed, known, prepare, taken, sync_wanted, answered};
 
 static void expect(const char *name, struct buf *out, const char *want)
@@ -769,8 +834,9 @@ static void feed(struct relay *r, bool client, slice in, size_t cut, bool bytewi
 		if (client)
 			relay_client_in(r, piece);
 		else
-			relay_hop_in(r, piece);
-		exchange_fill(&r->exchange);
+			pool_in(&pool, r, piece);
+		exchange_fill(&pool.x);
+		pool_tend(&pool, r);
 		test_unguard(piece);
 	}
 }
@@ -789,10 +855,11 @@ static bool run(const struct script *s, size_t cut, bool bytewise)
 	char name[128];
 
 	manner = s->manner;
-	relay_init(&r, &cfg, &world, &count);
-	r.exchange.tls = s->manner & HOP_MUST  ? EXCHANGE_TLS_MUST
-			 : s->manner & HOP_MAY ? EXCHANGE_TLS_MAY
-					       : EXCHANGE_TLS_OFF;
+	pool_init(&pool, cfg.host);
+	pool.x.tls = s->manner & HOP_MUST  ? EXCHANGE_TLS_MUST
+		     : s->manner & HOP_MAY ? EXCHANGE_TLS_MAY
+					   : EXCHANGE_TLS_OFF;
+	relay_init(&r, &cfg, NULL, &world, &count);
 	for (unsigned i = 0; s->steps[i]; i++) {
 		const char *step = s->steps[i];
 		slice in = slice_str(step + 1);
@@ -809,21 +876,33 @@ static bool run(const struct script *s, size_t cut, bool bytewise)
 			expect(name, &r.session.out, step + 1);
 			break;
 		case '+':
-			expect(name, &r.exchange.out, step + 1);
+			expect(name, &pool.x.out, step + 1);
 			break;
 		case '^':
 			test_numbers_equal(name, r.hop, RELAY_HOP_WANTED);
-			relay_hop_up(&r);
+			pool_connect(&pool);
 			break;
 		case '~':
 			test_numbers_equal(name, r.hop, RELAY_HOP_NONE);
 			break;
 		case '!':
-			relay_hop_gone(&r);
+			pool_fail(&pool, &r, in);
 			break;
 		case '?':
-			test_numbers_equal(name, r.hop_close, true);
-			r.hop_close = false;
+			test_numbers_equal(name, pool.closed, true);
+			pool.closed = false;
+			break;
+		case 'g':
+			test_numbers_equal(name, pool.state, POOL_RESTS);
+			break;
+		case 'q':
+			test_numbers_equal(name, pool.quit, true);
+			break;
+		case 'i':
+			r.own = true;
+			break;
+		case 'l':
+			relay_give_up(&r);
 			break;
 		case 'h':
 			test_numbers_equal(name, relay_client_securing(&r) && !relay_hungry(&r), true);
@@ -833,8 +912,9 @@ static bool run(const struct script *s, size_t cut, bool bytewise)
 			relay_client_secured(&r);
 			break;
 		case 'H':
-			test_numbers_equal(name, r.hop, RELAY_HOP_SECURING);
-			relay_hop_secured(&r);
+			test_numbers_equal(name, pool.state, POOL_SECURING);
+			exchange_secured(&pool.x);
+			pool.state = POOL_GREETING;
 			break;
 		case '*':
 			relay_synced(&r);
@@ -859,9 +939,11 @@ static bool run(const struct script *s, size_t cut, bool bytewise)
 			test_numbers_equal(name, relay_done(&r), true);
 			break;
 		}
+		pool_tend(&pool, &r);
 	}
-	test_numbers_equal(s->name, r.hop_close, false);
+	test_numbers_equal(s->name, pool.closed, false);
 	relay_free(&r);
+	exchange_free(&pool.x);
 	return within;
 }
 
@@ -874,6 +956,17 @@ static void conversations(void **state)
 		for (size_t cut = 1; run(&scripts[i], cut, false); cut++)
 			;
 	}
+}
+
+/* A relay with a greeted connection in the pool. */
+static void begin(struct relay *r, const struct session_config *cfg, unsigned *count)
+{
+	pool_init(&pool, cfg->host);
+	pool_connect(&pool);
+	relay_init(r, cfg, NULL, &world, count);
+	pool_in(&pool, r, SLICE("220 x\r\n250-x\r\n250 PIPELINING\r\n"));
+	pool_tend(&pool, r);
+	assert_int_equal(pool.state, POOL_RESTS);
 }
 
 /* A message of many pieces reaches the hop whole, though out never grows far. */
@@ -891,27 +984,27 @@ static void large_body(void **state)
 	for (int i = 0; i < 200000; i++)
 		buf_printf(&body, i % 3 ? "line %d\r\n" : "..line %d\r\n", i);
 	buf_str(&body, ".\r\n");
-	relay_init(&r, &cfg, &world, &count);
-	relay_hop_up(&r);
-	relay_hop_in(&r, SLICE("220 x\r\n250-x\r\n250 PIPELINING\r\n"));
+	begin(&r, &cfg, &count);
 	relay_client_in(&r, SLICE("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n"));
+	pool_tend(&pool, &r);
 	relay_hop_in(&r, SLICE("250 a\r\n250 b\r\n"));
 	relay_client_in(&r, SLICE("DATA\r\n"));
 	for (size_t at = 0; at < body.len; at += 65536)
 		relay_client_in(&r, slice_sub(buf_slice(&body), at, at + 65536));
 	assert_false(relay_hungry(&r));
-	buf_clear(&r.exchange.out);
+	buf_clear(&pool.x.out);
 	relay_hop_in(&r, SLICE("354 go\r\n"));
-	while (r.exchange.out.len > 0) {
-		assert_int_equal(relay_hop_limit(&r), RELAY_LIMIT_REPLY);
-		assert_true(r.exchange.out.len < 4 * EXCHANGE_PIECE);
-		buf_put(&wire, slice_sub(buf_slice(&r.exchange.out), 0, 50000));
-		buf_drop(&r.exchange.out, 50000);
-		exchange_fill(&r.exchange);
+	while (pool.x.out.len > 0) {
+		assert_int_equal(exchange_waits(&pool.x), EXCHANGE_BODY);
+		assert_true(pool.x.out.len < 4 * EXCHANGE_PIECE);
+		buf_put(&wire, slice_sub(buf_slice(&pool.x.out), 0, 50000));
+		buf_drop(&pool.x.out, 50000);
+		exchange_fill(&pool.x);
 	}
-	assert_int_equal(relay_hop_limit(&r), RELAY_LIMIT_DOT);
+	assert_int_equal(exchange_waits(&pool.x), EXCHANGE_DOT);
 	test_slices_equal("body", buf_slice(&wire), buf_slice(&body));
 	relay_free(&r);
+	exchange_free(&pool.x);
 	buf_free(&body);
 	buf_free(&wire);
 }
@@ -929,21 +1022,21 @@ static void early_answer(void **state)
 		char reply[64];
 
 		snprintf(reply, sizeof reply, "%d hm\r\n", code);
-		relay_init(&r, &cfg, &world, &count);
-		relay_hop_up(&r);
-		relay_hop_in(&r, SLICE("220 x\r\n250-x\r\n250 PIPELINING\r\n"));
+		begin(&r, &cfg, &count);
 		relay_client_in(&r, SLICE("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n"));
+		pool_tend(&pool, &r);
 		relay_hop_in(&r, SLICE("250 a\r\n250 b\r\n"));
 		relay_client_in(&r, SLICE("DATA\r\nhello\r\n.\r\n"));
 		buf_clear(&r.session.out);
 		relay_hop_in(&r, SLICE("354 go\r\n"));
-		buf_drop(&r.exchange.out, 3);
+		buf_drop(&pool.x.out, 3);
 		relay_hop_in(&r, slice_str(reply));
-		assert_true(r.hop_close);
+		assert_int_equal(r.parting, RELAY_DROPS);
 		test_slices_equal("early", buf_slice(&r.session.out),
 			code == 250 ? SLICE("451 4.4.2 connection to the next hop lost\r\n")
 				    : SLICE("552 hm\r\n"));
 		relay_free(&r);
+		exchange_free(&pool.x);
 	}
 }
 
