@@ -81,8 +81,8 @@ def test_mta_postfix(bench):
         print("  %s: %d messages, %d recipients, %d copies, %d queue ids in the log of the first" % (
             way, len(sent), len(rcpts), len(h.taken), len({m[1] for m in told})))
         a.stop()
-    m = f.metrics()
-    assert m["messages_rewritten"] == 2 * 44 and m["sessions_open"] == 0, m
+    until("no session", 20, lambda: f.metrics()["sessions_open"] == 0)
+    assert f.metrics()["messages_rewritten"] == 2 * 44, f.metrics()
     f.stop()
 
 

@@ -1,5 +1,5 @@
 """What tests of the mail chain share: MTAs of one's own, and what their logs say."""
-import contextlib
+import functools
 import grp
 import os
 import pwd
@@ -19,12 +19,17 @@ EXIM_PACKAGES = ("exim4-base", "exim4-daemon-light")
 CACHE = "/var/cache/landfall-tests"
 
 
+@functools.cache
+def daemons():
+    return subprocess.run(["postconf", "-d", "-h", "daemon_directory"], capture_output=True, text=True, check=True).stdout.strip()
+
+
 class Mta(PrivatePostfix):
     """A started Postfix that hands all on to a port. main and master: what else stands in its files."""
 
     def __init__(self, bench, name, hop, main="", master="", port=0):
         super().__init__(bench.dir + "/" + name)
-        self.pid = 0
+        self.pid = self.ended = 0
         self.make(port or free_ports(1), hop)
         # Put off is for a second; given up never, within a test.
         more = "maximal_queue_lifetime = 600s\nbounce_queue_lifetime = 600s\n" + main
@@ -35,7 +40,7 @@ class Mta(PrivatePostfix):
             f.writelines(kept + [more])
         with open(self.dir + "/etc/master.cf", "a") as f:
             f.write("lmtp unix - - n - - lmtp\n" + master)
-        bench.at_end.append(self.stop)
+        bench.at_end.append(self.gone)
         self.start()
 
     def start(self):
@@ -50,19 +55,20 @@ class Mta(PrivatePostfix):
             os.chmod(path, {"maildrop": 0o1730, "public": 0o2710, "pid": 0o755}.get(name, 0o700))
         env = {k: v for k, v in os.environ.items() if not k.startswith(("ASAN_", "LSAN_", "UBSAN_", "MAIL_"))}
         env["MAIL_CONFIG"] = self.dir + "/etc"
-        where = subprocess.run(["postconf", "-h", "daemon_directory"], env=env, capture_output=True, text=True, check=True).stdout.strip()
-        done = subprocess.run([where + "/master", "-c", self.dir + "/etc", "-w"], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = subprocess.run([daemons() + "/master", "-c", self.dir + "/etc", "-w"], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         assert done.returncode == 0, "master: %s%s" % (done.stderr, "".join(self.lines()[-5:]))
         with open(self.dir + "/spool/pid/master.pid") as f:
             self.pid = int(f.read())
 
     def stop(self):
-        if not self.pid:
-            return
-        with contextlib.suppress(ProcessLookupError):
+        """Its end takes a second: who waits for it is the test's end."""
+        if self.pid:
             os.kill(self.pid, signal.SIGTERM)
-        until("Postfix's end", 20, lambda: not os.path.exists("/proc/%d" % self.pid))
-        self.pid = 0
+        self.ended, self.pid = self.pid or self.ended, 0
+
+    def gone(self):
+        self.stop()
+        until("Postfix's end", 20, lambda: not os.path.exists("/proc/%d" % self.ended))
 
     def lines(self):
         if not os.path.exists(self.log):
