@@ -331,10 +331,15 @@ static bool lines_right(struct arena *a, const struct copy *c, const struct part
 
 		from = lf == SLICE_NPOS ? to : to + lf + 1;
 		for (n = i; n < count && (n == i || list[n].offset < to); n++) {
+			size_t end = list[n].offset + list[n].length;
+
 			if (list[n].site != pc->inner.list[n].site)
 				return false;
-			lf = slice_chr(in, '\n', list[n].offset + list[n].length);
-			to = lf == SLICE_NPOS ? in.len : lf + 1;
+			/* The line's end is looked for once, however many edits it holds. */
+			if (n == i || end >= to) {
+				lf = slice_chr(in, '\n', end);
+				to = lf == SLICE_NPOS ? in.len : lf + 1;
+			}
 			grown += list[n].bytes.len - list[n].length;
 		}
 		qp_decode(a, slice_sub(out, from + start, to + grown), &now);
