@@ -30,7 +30,8 @@ class Hop:
     """A next hop; the local part of the recipient says what it answers."""
     EHLO = ["PIPELINING", "SIZE 10240000", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES", "CHUNKING", "STARTTLS"]
 
-    def __init__(self, port=0, ehlo=None, delay=0):
+    def __init__(self, port=0, ehlo=None, delay=0, secure=None):
+        self.secure = secure  # what wraps a socket after STARTTLS
         self.ehlo, self.delay = self.EHLO if ehlo is None else ehlo, delay
         self.lock, self.taken, self.senders, self.sessions, self.tries = threading.Lock(), [], [], 0, {}
         self.held = threading.Event()
@@ -71,12 +72,13 @@ class Hop:
         with link, contextlib.suppress(OSError):
             self.talk(link, link.makefile("rb"))
 
-    def talk(self, link, f):
+    def talk(self, link, f, greet=True):
         def say(text):
             link.sendall(text.encode() + b"\r\n")
 
         sender, rcpts, chunks = None, [], b""
-        say("220 hop.test ESMTP")
+        if greet:
+            say("220 hop.test ESMTP")
         for line in f:
             assert line.endswith(b"\r\n") and b"\r" not in line[:-2], line
             text = line[:-2].decode()
@@ -155,6 +157,11 @@ class Hop:
             elif verb == "RSET":
                 sender, rcpts = None, []
                 say("250 2.0.0 Ok")
+            elif verb == "STAR" and self.secure:
+                say("220 2.0.0 go on")
+                link = self.secure(link)
+                self.talk(link, link.makefile("rb"), greet=False)
+                return
             elif verb == "QUIT":
                 say("221 2.0.0 Bye")
                 return

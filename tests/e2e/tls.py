@@ -16,7 +16,7 @@ import shutil
 
 from chain import free_ports, until
 from private_postfix import PrivatePostfix
-from smtp import Client, Front, hop, html
+from smtp import Client, Front, Hop, hop, html
 
 
 def certificate(path, issuer=None, names="DNS:mx.test", kind="ecdsa", days=30):
@@ -70,7 +70,7 @@ class Fragments:
     """TLS over a socket, in writes of random size; looks like a socket to Client."""
 
     def __init__(self, link, context, server_side=False, most=3000):
-        self.link, self.most = link, most
+        self.link, self.most, self.held = link, most, b""
         self.come, self.go = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.come, self.go, server_side=server_side, server_hostname=None if server_side else "mx.test")
         self.do(self.tls.do_handshake)
@@ -103,16 +103,19 @@ class Fragments:
         return self
 
     def readline(self):
-        line = b""
-        while not line.endswith(b"\n"):
+        while b"\n" not in self.held:
             try:
-                c = self.do(self.tls.read, 1)
+                got = self.do(self.tls.read, 65536)
             except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-                return line
-            if not c:
-                return line
-            line += c
-        return line
+                got = b""
+            if not got:
+                break
+            self.held += got
+        line, end, self.held = self.held.partition(b"\n")
+        return line + end
+
+    def __iter__(self):
+        return iter(self.readline, b"")
 
     def close(self):
         self.link.close()
@@ -383,6 +386,213 @@ def test_tls_renewal(bench):
             t.join()
     assert not trouble, trouble
     assert len(seen) == 5 and min(count) > 3, (len(seen), count)
+    f.stop()
+
+
+def quits(f, to="ok@a.test"):
+    """What a client hears that brings a message: the first reply that is no 2xx or 3xx, or the last one."""
+    c = Client(f.port)
+    got = c.read()
+    if not got[0].startswith("220"):
+        return got[0]
+    for command in ("EHLO client.test", "MAIL FROM:<news@brand.test>", "RCPT TO:<%s>" % to, "DATA"):
+        got = c.say(command)
+        if got[0][0] not in "23":
+            return got[0]
+    return c.end(html("q"))[0]
+
+
+def logged(f, text):
+    with open(f.log) as log:
+        return text in log.read()
+
+
+def test_tls_hop(bench):
+    """none, may, encrypt and verify to the next hop: plain text only where it is allowed, no mail to a wrong hop"""
+    pki = Pki(bench)
+    other = certificate(pki.dir + "/other", names="DNS:mx.test")
+    old = certificate(pki.dir + "/old", pki.ca, days=-1)
+    wrong = certificate(pki.dir + "/wrong", pki.ca, "DNS:mx.elsewhere.test")
+    seen = []
+
+    def tls(cert=None):
+        context = pki.server(cert)
+
+        def wrap(link):
+            link = context.wrap_socket(link, server_side=True)
+            seen.append(link.version())
+            return link
+        return wrap
+
+    def broken(link):
+        link.sendall(b"hello, this is no TLS\r\n")
+        raise OSError("broken")
+
+    def cut(link):
+        link.recv(1)
+        raise OSError("cut")
+
+    plain = ["PIPELINING", "8BITMIME"]
+    offers = plain + ["STARTTLS"]
+    verify = {"rewriter.next_hop_tls_name": "mx.test", "rewriter.next_hop_tls_ca": pki.ca + ".pem"}
+    rows = [  # level, settings, offers, what the hop does, by TLS or in plain text or not at all, in the log
+        ("none", {}, offers, tls(), "plain", ""),
+        ("may", {}, offers, tls(), "TLS", ""),
+        ("may", {}, offers, tls(other), "TLS", ""),
+        ("may", {}, plain, None, "plain", ""),
+        ("may", {}, offers, None, "plain", ""),  # says 502
+        ("may", {}, offers, broken, "plain", "does not speak TLS"),
+        ("may", {}, offers, cut, "plain", "cut off in the handshake"),
+        ("encrypt", {}, offers, tls(other), "TLS", ""),
+        ("encrypt", {}, plain, None, "", "does not offer STARTTLS"),
+        ("encrypt", {}, offers, None, "", "STARTTLS refused"),
+        ("encrypt", {}, offers, broken, "", "does not speak TLS"),
+        ("encrypt", {}, offers, cut, "", "cut off in the handshake"),
+        ("verify", verify, offers, tls(), "TLS", ""),
+        ("verify", {"rewriter.next_hop_tls_ca": pki.ca + ".pem"}, offers, tls(), "TLS", ""),  # by its address
+        ("verify", verify, offers, tls(other), "", "self-signed certificate"),
+        ("verify", verify, offers, tls(old), "", "certificate has expired"),
+        ("verify", verify, offers, tls(wrong), "", "hostname mismatch"),
+        ("verify", {**verify, "rewriter.next_hop_tls_ca": other + ".pem"}, offers, tls(), "", "unable to get local issuer certificate"),
+        ("verify", verify, plain, None, "", "does not offer STARTTLS"),
+    ]
+    for n, (level, settings, ehlo, what, want, text) in enumerate(rows):
+        row = "row %d: %s" % (n, level)
+        h = hop(bench, ehlo=ehlo, secure=what)
+        seen.clear()
+        f = Front(bench, h.port, name="hop-%d" % n, **{"rewriter.next_hop_tls": level}, **settings)
+        got = quits(f)
+        if want:
+            assert got.startswith("250 2.0.0"), (row, got)
+            assert quits(f).startswith("250 2.0.0"), row
+            assert bool(seen) == (want == "TLS") and len(h.taken) == 2, (row, seen, len(h.taken))
+            assert len(seen) <= 1, "one handshake, and the connection is kept"
+        else:
+            assert got.startswith("421 4.7.5 ") or got.startswith("451 4.7.5 "), (row, got)
+            assert not h.senders and not h.taken, row
+        m = f.metrics()
+        assert (m["hop_tls"] > 0) == (want == "TLS"), (row, m)
+        assert (m["hop_tls_failed"] > 0) == bool(text), (row, m)
+        assert not text or logged(f, text), (row, text, open(f.log).read())
+        f.stop()
+        h.close()
+    refuses(bench, 1, {"rewriter.next_hop_tls": "dane"}, "rewriter.next_hop_tls = dane: want none, may, encrypt or verify")
+    refuses(bench, 1, {"rewriter.next_hop_tls": "encrypt", "rewriter.next_hop_tls_ca": pki.ca + ".pem"}, "rewriter.next_hop_tls_ca is looked at with")
+    refuses(bench, 1, {"rewriter.next_hop_tls": "verify", "rewriter.next_hop_tls_ca": pki.dir + "/none.pem"}, pki.dir + "/none.pem: No such file")
+
+
+def test_tls_hop_injection(bench):
+    """plain text of the hop behind its 220 is no answer to what is said under TLS"""
+    pki = Pki(bench)
+    context = pki.server()
+    evil = b"250-evil\r\n250 SIZE 1\r\n250 Ok\r\n250 Ok\r\n354 go\r\n250 2.0.0 Ok: queued as EVIL\r\n"
+
+    class Evil(Hop):
+        def talk(self, link, f, greet=True):
+            if greet:
+                class Link:  # the 220 of STARTTLS comes with more in the same packet
+                    def sendall(self, data):
+                        link.sendall(data + evil if data.startswith(b"220 2.0.0 go on") else data)
+                super().talk(Link(), f, greet)
+            else:
+                super().talk(link, f, greet)
+
+    h = Evil(ehlo=["PIPELINING", "STARTTLS"], secure=lambda link: context.wrap_socket(link, server_side=True))
+    bench.at_end.append(h.close)
+    f = Front(bench, h.port, **{"rewriter.next_hop_tls": "encrypt"})
+    for _ in range(3):
+        got = quits(f)
+        assert got[:3] in ("421", "451"), got
+    assert not h.taken and not h.senders
+    f.stop()
+
+
+def test_tls_hop_large(bench):
+    """10 MB to the next hop through TLS in pieces of random size, and through TLS on both sides"""
+    pki = Pki(bench)
+    context = pki.server()
+    h = hop(bench, ehlo=["PIPELINING", "8BITMIME", "STARTTLS"], secure=lambda link: Fragments(link, context, server_side=True))
+    f = Front(bench, h.port, **pki.front(), **{"rewriter.next_hop_tls": "encrypt"})
+    message = big(10 << 20)
+    assert f.client().send(message)[0].startswith("250")
+    assert secure(f.port, fragments=True).send(message)[0].startswith("250")
+    assert [t[2] == message for t in h.taken] == [True, True]
+    assert f.metrics()["hop_tls"] >= 1
+    f.stop()
+
+
+def test_tls_hop_kill(bench):
+    """kill -9 while the handshake with the next hop is under way, and hops that leave in it: nothing told 250 is missing"""
+    pki = Pki(bench)
+    context, hold, leave = pki.server(), threading.Event(), threading.Event()
+    arrived = threading.Semaphore(0)
+
+    def wrap(link):
+        arrived.release()
+        if leave.is_set():
+            raise OSError("gone")
+        hold.wait()
+        return context.wrap_socket(link, server_side=True)
+
+    h = hop(bench, ehlo=["PIPELINING", "STARTTLS"], secure=wrap)
+    bench.at_end.append(hold.set)
+    hold.set()
+    f = Front(bench, h.port, **pki.front(), **{"rewriter.next_hop_tls": "encrypt", "rewriter.hop_idle_s": "1", "rewriter.hop_retry_s": "1"})
+    told = []
+
+    def bring(id):
+        def once():
+            with contextlib.suppress(OSError, IndexError, AssertionError):
+                return secure(f.port).send(html(id))[0].startswith("250")
+        until("mail again", 30, once)
+        told.append(id)
+
+    bring("first")
+    for n in range(3):
+        # The kept connection has gone: a new one shakes hands when the client wants it.
+        h.cut()
+        hold.clear()
+        while arrived.acquire(blocking=False):
+            pass
+        c = Client(f.port)
+        c.raw(b"EHLO x\r\nMAIL FROM:<a@b.test>\r\n")
+        assert arrived.acquire(timeout=30), "the handshake"
+        f.kill()
+        hold.set()
+        f.start()
+        bring("killed-%d" % n)
+    leave.set()
+    h.cut()
+    with contextlib.suppress(OSError, IndexError, AssertionError):
+        c = Client(f.port)
+        got = c.read()
+        if got[0].startswith("220"):
+            got = c.hello().say("MAIL FROM:<a@b.test>")
+        assert got[0][:3] in ("421", "451"), got
+    leave.clear()
+    bring("after")
+    got = [re.search(rb"Message-ID: <(.*?)@", t[2]).group(1).decode() for t in h.taken]
+    assert set(told) <= set(got), set(told) - set(got)
+    f.stop()
+
+
+def test_tls_postfix_hop(bench):
+    """Postfix as the next hop that takes nothing without TLS, verified by a CA; both sides at once"""
+    pki, sink = Pki(bench), hop(bench)
+    mta = postfix(bench, sink.port, "smtpd_tls_security_level = encrypt", "smtpd_tls_chain_files = %s.key, %s.pem" % (pki.mx, pki.mx),
+                  "smtpd_tls_received_header = yes", "smtpd_tls_loglevel = 1")
+    settings = {"rewriter.next_hop_tls_name": "mx.test", "rewriter.next_hop_tls_ca": pki.ca + ".pem"}
+    f = Front(bench, mta.port, **pki.front(), **{"rewriter.next_hop_tls": "verify"}, **settings)
+    assert secure(f.port).send(html("hop"))[0].startswith("250 2.0.0 Ok: queued as ")
+    message = big(9 << 20)
+    assert secure(f.port).send(message)[0].startswith("250 2.0.0 Ok: queued as ")
+    until("both at the sink", 60, lambda: len(sink.taken) == 2)
+    assert all(b"using TLSv1.3" in t[2] for t in sink.taken)
+    assert max(sink.taken, key=lambda t: len(t[2]))[2].endswith(message)
+    f.stop()
+    # Without TLS it takes nothing, and says so.
+    f = Front(bench, mta.port, name="plain")
+    assert quits(f).startswith("530 5.7.0"), quits(f)
     f.stop()
 
 
