@@ -641,7 +641,7 @@ struct front *front_open(const struct front_config *cfg)
 	door_open(f, DOOR_SMTP, cfg->listen_fd);
 	door_open(f, DOOR_LMTP, cfg->lmtp_fd);
 	door_open(f, DOOR_SMTPS, cfg->smtps_fd);
-	f->hops = hops_open(&(struct hops_config){f->loop, cfg->config, *cfg->routes});
+	f->hops = hops_open(&(struct hops_config){f->loop, cfg->config, cfg->transport, *cfg->routes});
 	return f;
 }
 

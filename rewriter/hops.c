@@ -72,6 +72,11 @@ static void wake(void *arg)
 	loop_wake(arg);
 }
 
+static const char *host_of(const struct hop *p)
+{
+	return *p->name.host ? p->name.host : "127.0.0.1";
+}
+
 static void look_up(struct hop *p, uint64_t after_ms)
 {
 	uint64_t now = clock_mono_ms();
@@ -79,8 +84,7 @@ static void look_up(struct hop *p, uint64_t after_ms)
 	if (p->lookup || (p->lookup_ms && now - p->lookup_ms < after_ms))
 		return;
 	p->lookup_ms = now;
-	p->lookup = lookup_open(
-		*p->name.host ? p->name.host : "127.0.0.1", p->name.port, wake, p->hops->cfg.loop);
+	p->lookup = lookup_open(host_of(p), p->name.port, wake, p->hops->cfg.loop);
 }
 
 static void fail_waiting(struct hop *p, int code, slice text);
@@ -182,7 +186,11 @@ static void conn_open(struct hop *p)
 		c->next->prev = &c->next;
 	h->conns = c;
 	p->connecting++;
-	c->link = link_open(h->cfg.loop, h->cfg.config, &p->addresses, conn_happened, c);
+	c->link = link_open(&(struct link_config){.loop = h->cfg.loop,
+				    .config = h->cfg.config,
+				    .transport = h->cfg.transport,
+				    .host = host_of(p)},
+		&p->addresses, conn_happened, c);
 }
 
 static void conn_leave(struct hop_conn *c)

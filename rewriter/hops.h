@@ -11,6 +11,7 @@
 #include "core/io/config.h"
 #include "core/io/loop.h"
 #include "rewriter/exchange.h"
+#include "rewriter/transport.h"
 
 #include <sys/types.h>
 
@@ -44,6 +45,7 @@ struct hops_routes {
 struct hops_config { /* all of it is borrowed */
 	struct loop *loop;
 	const struct config *config;
+	const struct transport *transport;
 	struct hops_routes routes;
 };
 

@@ -1,22 +1,25 @@
 #include "rewriter/link.h"
 
 #include "core/base/must.h"
+#include "core/io/log.h"
+#include "core/io/metrics.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #define PIECE 4096
+#define UNSAFE "4.7.5 no TLS with the next hop, try again later"
 
 struct link {
-	struct loop *loop;
-	const struct config *config;
+	struct link_config cfg;
 	struct lookup_result to;
 	unsigned at; /* the address being tried */
 	struct stream *stream;
 	struct loop_timer *failed; /* to say from the loop that no connection could be begun */
 	struct exchange exchange;
 	struct link_failure failure;
-	bool connected, up;
+	struct tls *tls; /* the stream's; NULL: plain text */
+	bool connected, shaking, up;
 	bool moved;              /* bytes went either way since the limit was set */
 	enum exchange_step step; /* that the limit was set for */
 	uint64_t limit_ms;
@@ -53,7 +56,7 @@ static uint64_t limit_of(const struct config *c, enum exchange_step step)
 static void arm(struct link *k, uint64_t idle_ms)
 {
 	enum exchange_step step = exchange_waits(&k->exchange);
-	uint64_t ms = step == EXCHANGE_NOTHING ? idle_ms : limit_of(k->config, step);
+	uint64_t ms = step == EXCHANGE_NOTHING ? idle_ms : limit_of(k->cfg.config, step);
 
 	/* Silence counts from what was last said or heard. */
 	if (step == k->step && ms == k->limit_ms && !k->moved)
@@ -108,11 +111,12 @@ static void happened(void *arg, int what);
 static bool try(struct link *k)
 {
 	for (; k->at < k->to.count; k->at++) {
-		int rc = stream_connect(&k->stream, k->loop, (const struct sockaddr *)&k->to.at[k->at].sa,
+		int rc = stream_connect(&k->stream, k->cfg.loop, (const struct sockaddr *)&k->to.at[k->at].sa,
 			k->to.at[k->at].len, happened, k);
 
 		if (rc == 0) {
-			stream_limit(k->stream, (uint64_t)k->config->rewriter_hop_connect_timeout_s * 1000);
+			stream_limit(
+				k->stream, (uint64_t)k->cfg.config->rewriter_hop_connect_timeout_s * 1000);
 			return true;
 		}
 		k->failure.err = -rc;
@@ -140,17 +144,97 @@ static void connected(struct link *k)
 		fail(k);
 }
 
+/* There is no TLS to be had: plain text on a new connection, where that may be. */
+static void unsafe(struct link *k, const char *why)
+{
+	metric_add(METRIC_hop_tls_failed, 1);
+	if (k->cfg.transport->hop != TLS_MAY) {
+		log_warn("link", "next hop fails at TLS", "host=%s wanted=%s err=\"%s\"", k->cfg.host,
+			tls_level_word(k->cfg.transport->hop), why);
+		k->failure.code = 451;
+		k->failure.text = SLICE(UNSAFE);
+		fail(k);
+		return;
+	}
+	log_warn("link", "next hop fails at TLS: going on in plain text", "host=%s err=\"%s\"", k->cfg.host,
+		why);
+	stream_close(&k->stream);
+	k->tls = NULL;
+	k->connected = k->shaking = false;
+	k->exchange.tls = EXCHANGE_TLS_OFF;
+	if (!try(k))
+		fail(k);
+}
+
+/* Our part of the handshake, as far as it goes now. */
+static void shake(struct link *k)
+{
+	if (stream_write(k->stream, &k->exchange.out) < 0)
+		unsafe(k, "connection lost");
+	else
+		stream_want(k->stream, STREAM_READ);
+}
+
+/* The hop said 220 to STARTTLS. */
+static void begin_tls(struct link *k)
+{
+	const struct transport *t = k->cfg.transport;
+
+	must(k->exchange.out.len == 0);
+	k->tls = secure_stream(k->stream, t->to_hop, *t->hop_name ? t->hop_name : k->cfg.host);
+	k->shaking = true;
+	stream_limit(k->stream, TLS_HANDSHAKE_MS);
+	shake(k);
+}
+
+/* The hop's part of the handshake. It has nothing else to say before EHLO. */
+static void shaken(struct link *k, int what)
+{
+	uint8_t piece[PIECE];
+	ssize_t n = what & STREAM_LATE ? 0 : stream_read(k->stream, piece, sizeof piece);
+
+	if (what & STREAM_LATE) {
+		unsafe(k, "handshake timed out");
+	} else if (n < 0) {
+		unsafe(k, *tls_why(k->tls) ? tls_why(k->tls) : "connection lost");
+	} else if (n > 0) {
+		fail(k);
+	} else if (!tls_up(k->tls)) {
+		shake(k);
+	} else {
+		metric_add(METRIC_hop_tls, 1);
+		k->shaking = false;
+		k->moved = true;
+		exchange_secured(&k->exchange);
+		if (link_flush(k, 0) < 0)
+			fail(k);
+	}
+}
+
 /* The hop's part of the greeting. */
 static void greeted(struct link *k)
 {
-	enum exchange_step step;
+	enum exchange_step step = EXCHANGE_NOTHING;
 	uint8_t piece[PIECE];
 	ssize_t n = link_read(k, piece, sizeof piece);
 	slice in = slice_of(piece, n > 0 ? (size_t)n : 0);
 	int rc = n < 0 ? -1 : exchange_feed(&k->exchange, &in, &step);
 
+	if (rc < 0 && step == EXCHANGE_STARTTLS) {
+		unsafe(k, "plain text behind its 220");
+		return;
+	}
 	if (rc < 0 || (rc > 0 && in.len > 0)) {
 		fail(k);
+		return;
+	}
+	if (rc > 0 && step == EXCHANGE_STARTTLS && k->exchange.reply.code == 220) {
+		begin_tls(k);
+		return;
+	}
+	if (rc > 0 && step == EXCHANGE_STARTTLS && k->exchange.tls == EXCHANGE_TLS_MUST) {
+		unsafe(k, k->exchange.reply.code / 100 == 2 ? "it does not offer STARTTLS"
+							    : "it refuses STARTTLS");
 		return;
 	}
 	if (rc > 0 && !k->exchange.ready) {
@@ -177,25 +261,41 @@ static void happened(void *arg, int what)
 		connected(k);
 	else if (!k->connected)
 		try_next(k, what & STREAM_LATE ? ETIMEDOUT : stream_error(k->stream));
+	else if (k->shaking)
+		shaken(k, what);
 	else if (what & STREAM_LATE)
 		fail(k);
 	else
 		greeted(k);
 }
 
-struct link *link_open(struct loop *l, const struct config *c, const struct lookup_result *to,
+static enum exchange_tls tls_of(enum tls_level level)
+{
+	switch (level) {
+	case TLS_NONE:
+		return EXCHANGE_TLS_OFF;
+	case TLS_MAY:
+		return EXCHANGE_TLS_MAY;
+	case TLS_ENCRYPT:
+	case TLS_VERIFY:
+		break;
+	}
+	return EXCHANGE_TLS_MUST;
+}
+
+struct link *link_open(const struct link_config *cfg, const struct lookup_result *to,
 	void (*what_happened)(void *arg, enum link_event what), void *arg)
 {
 	struct link *k = must_alloc(sizeof *k);
 
-	*k = (struct link){.loop = l,
-		.config = c,
+	*k = (struct link){.cfg = *cfg,
 		.to = *to,
 		.failure = {.err = EADDRNOTAVAIL},
 		.happened = what_happened,
 		.arg = arg};
-	exchange_init(&k->exchange, slice_str(c->rewriter_host_name));
-	k->failed = loop_timer(l, failed, k);
+	exchange_init(&k->exchange, slice_str(cfg->config->rewriter_host_name));
+	k->exchange.tls = tls_of(cfg->transport->hop);
+	k->failed = loop_timer(cfg->loop, failed, k);
 	if (!try(k))
 		loop_timer_set(k->failed, 0);
 	return k;

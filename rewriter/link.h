@@ -1,5 +1,5 @@
 /* One connection to a next hop: connecting to one address after the other, the
- * greeting and EHLO, then commands and answers with their time limits (RFC 5321
+ * greeting, EHLO and TLS, then commands and answers with their time limits (RFC 5321
  * 4.5.3.2), and QUIT.
  */
 #ifndef LF_REWRITER_LINK_H
@@ -7,8 +7,9 @@
 
 #include "core/io/config.h"
 #include "core/io/lookup.h"
-#include "core/io/stream.h"
+#include "core/io/secure.h"
 #include "rewriter/exchange.h"
+#include "rewriter/transport.h"
 
 /* How long the hop may take to answer QUIT. */
 #define LINK_QUIT_MS 5000
@@ -24,13 +25,20 @@ enum link_event {
 
 struct link_failure {
 	int err;    /* errno of connecting to the last address; 0: it was connected */
-	int code;   /* what it said in place of a greeting; 0: nothing, or not SMTP */
+	int code;   /* what it said in place of a greeting; 0: nothing, or not SMTP; 451: ours, no TLS */
 	slice text; /* borrows the link */
 };
 
+struct link_config { /* all of it is borrowed */
+	struct loop *loop;
+	const struct config *config;
+	const struct transport *transport;
+	const char *host; /* as the hop is named in the configuration */
+};
+
 /* Begin to connect. What happens is said from the loop, never from within a
- * call; happened may close the link. l and c are borrowed. */
-struct link *link_open(struct loop *l, const struct config *c, const struct lookup_result *to,
+ * call; happened may close the link. */
+struct link *link_open(const struct link_config *cfg, const struct lookup_result *to,
 	void (*happened)(void *arg, enum link_event what), void *arg);
 void link_close(struct link **k);
 struct link_failure link_failure(const struct link *k);

@@ -529,7 +529,7 @@ void relay_hop_refused(struct relay *r, int code, slice text)
 	must(r->hop == RELAY_HOP_WANTED);
 	r->hop = RELAY_HOP_NONE;
 	if (r->session.mode == SESSION_SILENT)
-		session_close(&r->session, 421, code == 421 ? text : SLICE(DOWN));
+		session_close(&r->session, 421, code == 421 || code == 451 ? text : SLICE(DOWN));
 	else if (code == 421 && r->phase == RELAY_PROBE)
 		answer_for_hop(r, 421, text);
 	else
