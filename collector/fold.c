@@ -1,5 +1,6 @@
 #include "collector/fold.h"
 
+#include "collector/rescore.h"
 #include "collector/store.h"
 #include "core/base/must.h"
 #include "core/base/refuse.h"
@@ -21,6 +22,7 @@
 #define FIRST_ENTRIES 64
 #define BATCH_BYTES (1u << 20)        /* a batch of a partition is sized towards this */
 #define CACHE_BYTES (64u << 20)       /* pages in memory, all partitions together */
+#define KEPT_BYTES (64u << 20)        /* kept hits in memory, likewise */
 #define QUEUE_SECONDS SLICE("432000") /* five days: as long as a queue keeps a message */
 #define FENCE_STEP 65536
 #define FORMAT SLICE("1")
@@ -40,7 +42,9 @@ struct partition {
 	size_t entries;     /* asked of each stream at once */
 	struct lane *lanes; /* owned */
 	size_t lane_count, lane_room;
+	unsigned rules; /* version that scored what Redis holds */
 	struct state state;
+	struct kept kept;
 };
 
 struct fold {
@@ -72,11 +76,14 @@ int fold_open(struct fold **out, const struct fold_config *cfg)
 		return -EINVAL;
 	f = must_zalloc(sizeof *f);
 	f->cfg = *cfg;
+	if (!f->cfg.rules)
+		f->cfg.rules = &verdict_rules;
 	f->partitions = must_zalloc(cfg->partitions * sizeof *f->partitions);
 	buf_init(&f->why, 512);
 	for (unsigned i = 0; i < cfg->partitions; i++) {
 		f->partitions[i] = (struct partition){.number = i, .entries = first_entries(cfg)};
 		state_init(&f->partitions[i].state);
+		kept_init(&f->partitions[i].kept);
 	}
 	*out = f;
 	return 0;
@@ -89,6 +96,7 @@ static void cool(struct partition *p)
 	p->warm = false;
 	p->lane_count = 0;
 	state_forget(&p->state);
+	kept_forget(&p->kept);
 }
 
 static void lose(struct partition *p)
@@ -322,7 +330,7 @@ static struct lane *make_lane(struct partition *p, uint32_t lane)
 	return l;
 }
 
-/* The set of lanes, and for a cold partition the cursors. */
+/* The set of lanes, and for a cold partition the cursors and the rules. */
 static int take_lanes(struct fold *f, struct partition *p)
 {
 	struct rds_reply *rep;
@@ -358,8 +366,10 @@ static int take_lanes(struct fold *f, struct partition *p)
 		make_lane(p, lane)->cursor = at;
 	}
 	rds_reply_free(&rep);
-	p->warm = true;
-	return 0;
+	rc = number(f, &at);
+	p->rules = (unsigned)at;
+	p->warm = rc == 0;
+	return rc;
 }
 
 /* First round trip: who owns what, and which lanes there are. >0: partitions
@@ -373,6 +383,7 @@ static int survey(struct fold *f, struct partition *group, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		struct rkey lease = lease_of(&group[i]), lanes = rkey_lanes(group[i].number);
 		struct rkey fence = fence_of(&group[i]), cursor = rkey_cursor(group[i].number);
+		struct rkey rules = rkey_rules(group[i].number);
 
 		if (!group[i].fence) {
 			rds_putv(f->r, SLICE("EXISTS"), rkey_slice(&lease));
@@ -380,8 +391,10 @@ static int survey(struct fold *f, struct partition *group, unsigned n)
 		}
 		rds_putv(f->r, SLICE("GET"), rkey_slice(&fence));
 		rds_putv(f->r, SLICE("SMEMBERS"), rkey_slice(&lanes));
-		if (!group[i].warm)
+		if (!group[i].warm) {
 			rds_putv(f->r, SLICE("HGETALL"), rkey_slice(&cursor));
+			rds_putv(f->r, SLICE("GET"), rkey_slice(&rules));
+		}
 	}
 	for (unsigned i = 0; i < n && rc == 0; i++) {
 		struct partition *p = &group[i];
@@ -545,6 +558,8 @@ static void walk_frame(struct fold *f, struct partition *p, const struct frame *
 			continue;
 		}
 		state_touch(&p->state, &e);
+		if (kept_takes(&e))
+			kept_touch(&p->kept, &e);
 		put_queue_id(f, &e, queued);
 	}
 }
@@ -619,6 +634,7 @@ static int commit(struct fold *f, struct partition *p)
 	rds_putv(f->r, SLICE("MULTI"));
 	put_lease(f, p, p->fence);
 	n += store_put(f->r, p->number, &p->state);
+	n += store_put_kept(f->r, p->number, &p->kept);
 	n += put_cursors(f, p);
 	rds_putv(f->r, SLICE("EXEC"));
 	return executed(f, n);
@@ -650,6 +666,7 @@ static void settle(struct fold *f, struct partition *p, const struct batch *b)
 		if (p->lanes[i].next > p->lanes[i].cursor)
 			p->lanes[i].cursor = p->lanes[i].next;
 	state_committed(&p->state, cache_cap(f, p));
+	kept_committed(&p->kept, KEPT_BYTES / f->cfg.partitions);
 	size_batches(f, p, b);
 	metric_add(METRIC_fold_commits, 1);
 	metric_add(METRIC_events_folded, b->events - (int64_t)b->events_refused);
@@ -657,6 +674,32 @@ static void settle(struct fold *f, struct partition *p, const struct batch *b)
 	metric_add(METRIC_frames_refused, (int64_t)b->frames_refused);
 	if (b->events_refused)
 		log_error("fold", "events refused", "partition=%u events=%zu", p->number, b->events_refused);
+}
+
+static void ask_state(struct fold *f, const struct partition *p)
+{
+	store_ask(f->r, p->number, &p->state);
+	store_ask_kept(f->r, p->number, &p->kept);
+}
+
+static int take_state(struct fold *f, struct partition *p)
+{
+	int rc = store_take(f->r, p->number, &p->state, &f->why);
+
+	return rc < 0 ? rc : store_take_kept(f->r, p->number, &p->kept, &f->why);
+}
+
+/* Which pages hits change is known only when the messages have been judged. */
+static int apply_hits(struct fold *f, struct partition *p)
+{
+	int rc;
+
+	kept_settle(&p->kept, f->cfg.rules, &p->state);
+	store_ask(f->r, p->number, &p->state);
+	rc = store_take(f->r, p->number, &p->state, &f->why);
+	if (rc == 0)
+		kept_apply(&p->kept, &p->state);
+	return rc;
 }
 
 /* Fold what one XREAD brought. >=0: events and refused entries; -errno. */
@@ -673,22 +716,22 @@ static int64_t fold_batch(struct fold *f, struct partition *p, const struct rds_
 	walk(f, p, streams, TOUCH, &b, &queued);
 	if (b.entries == 0)
 		return done(f, 3);
-	store_ask(f->r, p->number, &p->state);
+	ask_state(f, p);
 	rc = guarded(f, p);
-	if (rc > 0) {
+	if (rc >= 0) {
+		/* also when it is not ours any more: what was asked for must be read */
 		int failed = done(f, queued);
 
 		if (failed == 0)
-			failed = store_take(f->r, p->number, &p->state, &f->why);
+			failed = take_state(f, p);
 		if (failed < 0)
 			return failed;
+	}
+	if (rc > 0) {
 		walk(f, p, streams, APPLY, &b, &queued);
-		rc = commit(f, p);
-	} else if (rc == 0) {
-		/* not ours any more: what was asked for is of no use, but must be read */
-		rc = done(f, queued);
+		rc = apply_hits(f, p);
 		if (rc == 0)
-			rc = store_take(f->r, p->number, &p->state, &f->why);
+			rc = commit(f, p);
 	}
 	if (rc < 0)
 		return rc;
@@ -737,6 +780,84 @@ static int trim(struct fold *f, struct partition *p)
 	return rc < 0 ? rc : done(f, cuts);
 }
 
+/* Score one campaign by the present rules. 1: done. 0: the partition is not
+ * ours. -errno. */
+static int rescore(struct fold *f, struct partition *p, uint64_t campaign)
+{
+	uint64_t now = clock_mono_ms();
+	struct rescore s;
+	size_t n = 2;
+	int rc;
+
+	guard(f, p);
+	rc = guarded(f, p);
+	if (rc <= 0)
+		return rc;
+	rc = rescore_read(f->r, p->number, campaign, f->cfg.rules, &s, &f->why);
+	if (rc < 0)
+		return rc;
+	rds_putv(f->r, SLICE("MULTI"));
+	put_lease(f, p, p->fence);
+	if (!rescore_agrees(&s))
+		n += rescore_put(f->r, p->number, campaign, &s);
+	rds_putv(f->r, SLICE("EXEC"));
+	rescore_free(&s);
+	rc = executed(f, n);
+	if (rc > 0)
+		p->renewed = now;
+	return rc;
+}
+
+/* As rescore. */
+static int note_rules(struct fold *f, struct partition *p)
+{
+	struct rkey key = rkey_rules(p->number);
+	char version[16];
+	int rc;
+
+	guard(f, p);
+	rc = guarded(f, p);
+	if (rc <= 0)
+		return rc;
+	snprintf(version, sizeof version, "%u", f->cfg.rules->version);
+	rds_putv(f->r, SLICE("MULTI"));
+	rds_putv(f->r, SLICE("SET"), rkey_slice(&key), slice_str(version));
+	rds_putv(f->r, SLICE("EXEC"));
+	return executed(f, 2);
+}
+
+/* All campaigns of a partition that other rules scored. 0 or -errno. */
+static int rescore_all(struct fold *f, struct partition *p)
+{
+	struct rkey all = rkey_campaigns(p->number);
+	struct rds_reply *rep;
+	uint64_t campaign;
+	size_t n;
+	int rc;
+
+	rds_putv(f->r, SLICE("SMEMBERS"), rkey_slice(&all));
+	rc = store_reply(f->r, &rep, &f->why);
+	if (rc < 0)
+		return rc;
+	n = rds_len(rep);
+	rc = 1;
+	for (size_t i = 0; i < n && rc > 0; i++)
+		if (hex64_decode(rds_text(rds_at(rep, i)), &campaign))
+			rc = rescore(f, p, campaign);
+	rds_reply_free(&rep);
+	if (rc > 0)
+		rc = note_rules(f, p);
+	if (rc == 0)
+		lose(p);
+	if (rc <= 0)
+		return rc;
+	if (n)
+		log_info("fold", "scored anew", "partition=%u campaigns=%zu rules=%u before=%u", p->number, n,
+			f->cfg.rules->version, p->rules);
+	p->rules = f->cfg.rules->version;
+	return 0;
+}
+
 /* Second round trip: everything behind the cursors of the group. */
 static int read_streams(struct fold *f, struct partition *group, unsigned n, struct rds_reply *out[GROUP])
 {
@@ -764,6 +885,9 @@ static int64_t turn_group(struct fold *f, struct partition *group, unsigned n)
 
 	if (rc > 0)
 		rc = survey(f, group, n);
+	for (unsigned i = 0; i < n && rc >= 0; i++)
+		if (group[i].fence && group[i].warm && group[i].rules != f->cfg.rules->version)
+			rc = rescore_all(f, &group[i]);
 	if (rc >= 0)
 		rc = read_streams(f, group, n, streams);
 	for (unsigned i = 0; i < n && rc == 0; i++) {
@@ -848,6 +972,7 @@ void fold_close(struct fold **fp)
 	for (unsigned i = 0; i < f->cfg.partitions; i++) {
 		free(f->partitions[i].lanes);
 		state_free(&f->partitions[i].state);
+		kept_free(&f->partitions[i].kept);
 	}
 	free(f->partitions);
 	buf_free(&f->why);

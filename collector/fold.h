@@ -2,19 +2,22 @@
  *
  * A fold owns partitions (a lease with a fencing number that is checked in each
  * transaction), reads their streams behind the cursor, applies the events to
- * the touched pages of state in memory, and writes changed pages, counters and
- * cursors in one MULTI/EXEC per partition.
+ * the touched pages of state in memory, and writes changed pages, counters, hits
+ * and cursors in one MULTI/EXEC per partition. A partition that was scored by
+ * other rules is scored anew from its kept hits before anything else.
  */
 #ifndef LF_COLLECTOR_FOLD_H
 #define LF_COLLECTOR_FOLD_H
 
 #include "core/io/rds.h"
+#include "core/model/verdict.h"
 
 struct fold_config {
 	struct rds_config redis;
 	unsigned partitions;
 	unsigned batch; /* about the most stream entries of a transaction */
 	unsigned lease_ms; /* a fold that is silent for so long loses its partitions */
+	const struct verdict_rules *rules; /* borrowed; NULL: verdict_rules */
 };
 
 struct fold;

@@ -106,9 +106,11 @@ static void ask_campaign(struct rds *r, unsigned partition, uint64_t campaign)
 void store_ask(struct rds *r, unsigned partition, const struct state *s)
 {
 	for (size_t i = 0; i < s->wanted_campaign_count; i++)
-		ask_campaign(r, partition, s->wanted_campaigns[i]->key);
+		if (!s->wanted_campaigns[i]->loaded)
+			ask_campaign(r, partition, s->wanted_campaigns[i]->key);
 	for (size_t i = 0; i < s->wanted_page_count; i++)
-		ask_page(r, partition, s->wanted_pages[i]);
+		if (!s->wanted_pages[i]->loaded)
+			ask_page(r, partition, s->wanted_pages[i]);
 }
 
 static int take_campaign(struct rds *r, struct state_campaign *c, struct buf *why)
@@ -129,10 +131,23 @@ static int take_campaign(struct rds *r, struct state_campaign *c, struct buf *wh
 	return 0;
 }
 
+/* A string at key; why names the key if it is none. */
+static int take_string(struct rds *r, const struct rkey *key, struct rds_reply **out, struct buf *why)
+{
+	int rc = store_reply(r, out, why);
+
+	if (rc < 0) {
+		buf_str(why, " (");
+		buf_put(why, rkey_slice(key));
+		buf_byte(why, ')');
+	}
+	return rc;
+}
+
 int store_take(struct rds *r, unsigned partition, struct state *s, struct buf *why)
 {
 	for (size_t i = 0; i < s->wanted_campaign_count; i++) {
-		int rc = take_campaign(r, s->wanted_campaigns[i], why);
+		int rc = s->wanted_campaigns[i]->loaded ? 0 : take_campaign(r, s->wanted_campaigns[i], why);
 
 		if (rc < 0) {
 			buf_printf(why, " (a key of campaign %016" PRIx64 ", partition %u)",
@@ -142,21 +157,61 @@ int store_take(struct rds *r, unsigned partition, struct state *s, struct buf *w
 	}
 	for (size_t i = 0; i < s->wanted_page_count; i++) {
 		struct state_page *p = s->wanted_pages[i];
+		struct rkey key = rkey_fact(partition, p->campaign, p->lane, p->fact);
 		struct rds_reply *rep;
-		int rc = store_reply(r, &rep, why);
+		int rc;
 
-		if (rc < 0) {
-			struct rkey key = rkey_fact(partition, p->campaign, p->lane, p->fact);
-
-			buf_str(why, " (");
-			buf_put(why, rkey_slice(&key));
-			buf_byte(why, ')');
+		if (p->loaded)
+			continue;
+		rc = take_string(r, &key, &rep, why);
+		if (rc < 0)
 			return rc;
-		}
 		state_page_load(p, rds_text(rep));
 		rds_reply_free(&rep);
 	}
 	return 0;
+}
+
+void store_ask_kept(struct rds *r, unsigned partition, const struct kept *k)
+{
+	for (size_t i = 0; i < k->wanted_count; i++) {
+		const struct kept_block *b = k->wanted[i];
+		struct rkey key = rkey_hits(partition, b->campaign, b->lane, b->number);
+
+		rds_putv(r, SLICE("GET"), rkey_slice(&key));
+	}
+}
+
+int store_take_kept(struct rds *r, unsigned partition, struct kept *k, struct buf *why)
+{
+	for (size_t i = 0; i < k->wanted_count; i++) {
+		struct kept_block *b = k->wanted[i];
+		struct rkey key = rkey_hits(partition, b->campaign, b->lane, b->number);
+		struct rds_reply *rep;
+		int rc = take_string(r, &key, &rep, why);
+
+		if (rc < 0)
+			return rc;
+		kept_load(b, rds_text(rep));
+		rds_reply_free(&rep);
+	}
+	return 0;
+}
+
+size_t store_put_kept(struct rds *r, unsigned partition, const struct kept *k)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < k->dirty_count; i++) {
+		const struct kept_block *b = k->dirty[i];
+		struct rkey key = rkey_hits(partition, b->campaign, b->lane, b->number);
+
+		if (!b->fresh.len)
+			continue;
+		rds_putv(r, SLICE("APPEND"), rkey_slice(&key), buf_slice(&b->fresh));
+		n++;
+	}
+	return n;
 }
 
 static void put_page(struct rds *r, unsigned partition, const struct state_page *p)
@@ -195,9 +250,8 @@ static size_t put_campaign(struct rds *r, unsigned partition, const struct state
 
 static void put_change(struct rds *r, unsigned partition, const struct state_change *c)
 {
-	struct number n = number_of((uint64_t)c->n);
 	struct rkey key = rkey_campaign(partition, c->campaign);
-	char field[64];
+	char field[64], n[24];
 
 	switch (c->what) {
 	case STATE_COUNTER:
@@ -222,18 +276,23 @@ static void put_change(struct rds *r, unsigned partition, const struct state_cha
 		rds_putv(r, SLICE("SADD"), rkey_slice(&key), slice_str(field));
 		return;
 	}
-	rds_putv(r, SLICE("HINCRBY"), rkey_slice(&key), slice_str(field), text_of(&n));
+	snprintf(n, sizeof n, "%" PRId64, c->n);
+	rds_putv(r, SLICE("HINCRBY"), rkey_slice(&key), slice_str(field), slice_str(n));
 }
 
 size_t store_put(struct rds *r, unsigned partition, const struct state *s)
 {
-	size_t n = s->dirty_page_count + s->change_count;
+	size_t n = s->dirty_page_count;
 
 	for (size_t i = 0; i < s->dirty_page_count; i++)
 		put_page(r, partition, s->dirty_pages[i]);
 	for (size_t i = 0; i < s->dirty_campaign_count; i++)
 		n += put_campaign(r, partition, s->dirty_campaigns[i]);
-	for (size_t i = 0; i < s->change_count; i++)
+	for (size_t i = 0; i < s->change_count; i++) {
+		if (!s->changes[i].n)
+			continue;
 		put_change(r, partition, &s->changes[i]);
+		n++;
+	}
 	return n;
 }

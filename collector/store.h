@@ -1,5 +1,6 @@
-/* Where the pages and counters of core/model/state.h lie in Redis: loading what
- * is wanted, writing what has changed. Commands are queued here and sent by the
+/* Where the pages and counters of core/model/state.h and the blocks of
+ * core/model/kept.h lie in Redis: loading what is wanted, writing what has
+ * changed. Commands are queued here and sent by the
  * caller's connection; nothing is decided here about ownership.
  */
 #ifndef LF_COLLECTOR_STORE_H
@@ -7,6 +8,7 @@
 
 #include "core/base/buf.h"
 #include "core/io/rds.h"
+#include "core/model/kept.h"
 #include "core/model/state.h"
 
 /* The next reply, which must not be an error: 0, or -errno with *out NULL. The
@@ -15,7 +17,7 @@ int store_reply(struct rds *r, struct rds_reply **out, struct buf *why);
 /* The same for a reply that nobody reads. */
 int store_done(struct rds *r, struct buf *why);
 
-/* Queue the reads for all that is wanted. */
+/* Queue the reads for all that is wanted and not loaded. */
 void store_ask(struct rds *r, unsigned partition, const struct state *s);
 /* Take their replies. 0, or -errno: the connection and the state are of no more
  * use. A key of a type that is not ours is found here, before anything is
@@ -24,5 +26,10 @@ int store_take(struct rds *r, unsigned partition, struct state *s, struct buf *w
 
 /* Queue the writes for all that is dirty; returns the number of commands. */
 size_t store_put(struct rds *r, unsigned partition, const struct state *s);
+
+/* The same three for kept hits. */
+void store_ask_kept(struct rds *r, unsigned partition, const struct kept *k);
+int store_take_kept(struct rds *r, unsigned partition, struct kept *k, struct buf *why);
+size_t store_put_kept(struct rds *r, unsigned partition, const struct kept *k);
 
 #endif

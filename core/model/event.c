@@ -14,14 +14,16 @@
  *	  SENT         recipient (8) | provider (1) | queue id
  *	  ACCEPTED, DEFERRED   reply, varint | status, varint
  *	  BOUNCED      bounce (1) | reply, varint | status, varint
- *	  OPEN, UNSUBSCRIBE    class (1) | country (2)
- *	  CLICK        class (1) | country (2) | link, varint
+ *	  OPEN, UNSUBSCRIBE    class (1) | country (2) | evidence
+ *	  CLICK        class (1) | country (2) | evidence | link, varint
  *	  RECIPIENT    name
- * A hit elsewhere than in PLACE_MAIN has a kind of its own on the wire.
+ * A hit elsewhere than in PLACE_MAIN has a kind of its own on the wire. Evidence
+ * is agent (2) | network (4) if bit 7 of the class is set.
  */
 #define HEAD_MAX (VARINT_MAX + 8 + 4 + 5)
 #define WIRE_TOP 10 /* OPEN in PLACE_TOP */
 #define WIRE_AMP 11 /* CLICK in PLACE_AMP */
+#define HAS_EVIDENCE 0x80
 #define BODY_MAX (HEAD_MAX + 2 + 2 * EVENT_MAX_TEXT)
 
 _Static_assert(1 + 2 + BODY_MAX <= EVENT_MAX, "the longest event fits");
@@ -56,7 +58,12 @@ static size_t put_hit(const struct event *e, uint8_t *p)
 	memset(p + 1, 0, 2);
 	if (country_ok(e->country))
 		memcpy(p + 1, e->country, 2);
-	return 3;
+	if (!e->agent && !e->network)
+		return 3;
+	p[0] |= HAS_EVIDENCE;
+	put_le16(p + 3, e->agent);
+	put_le32(p + 5, e->network);
+	return 9;
 }
 
 static size_t put_delivery(const struct event *e, uint8_t *p)
@@ -189,14 +196,20 @@ static slice text(struct reader *r)
 
 static void read_hit(struct reader *r, struct event *e)
 {
-	slice country;
+	uint8_t class = (uint8_t)le(r, 1);
+	slice country = bytes(r, 2);
 
-	e->class = (enum hit_class)le(r, 1);
-	country = bytes(r, 2);
+	e->class = (enum hit_class)(class & ~HAS_EVIDENCE);
 	if (country.len == 2)
 		memcpy(e->country, country.p, 2);
 	if (e->class > CLASS_SELF || !country_ok(e->country))
 		r->ok = false;
+	if (!(class & HAS_EVIDENCE))
+		return;
+	e->agent = (uint16_t)le(r, 2);
+	e->network = (uint32_t)le(r, 4);
+	if (!e->agent && !e->network)
+		r->ok = false; /* one form for each event */
 }
 
 static void read_delivery(struct reader *r, struct event *e)

@@ -87,6 +87,10 @@ struct event {
 	enum place place;
 	uint16_t link;	 /* CLICK */
 	char country[2]; /* ISO 3166-1 alpha-2, or two NULs */
+	/* Evidence for later verdicts, where the privacy mode allows it; 0: none.
+	 * Equal values stand for equal agents and networks, nothing more. */
+	uint16_t agent;
+	uint32_t network;
 
 	/* CAMPAIGN; RECIPIENT has the sender's id as name. Borrowed by event_decode
 	 * from the frame. */

@@ -57,6 +57,7 @@ enum fact {
 	C(open_top, SUM, "opens of the pixel at the top, of any class; they are among the other opens")      \
 	C(click_amp, SUM, "clicks in AMP parts, of any class; they are among the other clicks")              \
 	C(unsubscribe, SUM, "unsubscribe requests, repeats included")                                        \
+	C(hits_over, SUM, "hits beyond the 128 kept of one message; counted nowhere else")                   \
 	C(first_ms, LEAST, "time of the first event, Unix milliseconds")                                     \
 	C(last_ms, MOST, "time of the last event, Unix milliseconds")
 

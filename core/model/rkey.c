@@ -93,6 +93,16 @@ struct rkey rkey_recipients(unsigned partition, uint64_t campaign, uint32_t lane
 	return make("lf:{p%u}:r:%016" PRIx64 ":%08" PRIx32, partition, campaign, lane);
 }
 
+struct rkey rkey_hits(unsigned partition, uint64_t campaign, uint32_t lane, uint32_t block)
+{
+	return make("lf:{p%u}:k:%016" PRIx64 ":%08" PRIx32 ":%08" PRIx32, partition, campaign, lane, block);
+}
+
+struct rkey rkey_rules(unsigned partition)
+{
+	return make("lf:{p%u}:rules", partition);
+}
+
 struct rkey rkey_queue(slice queue_id)
 {
 	static const char prefix[] = "lf:q:";

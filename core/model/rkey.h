@@ -41,6 +41,8 @@ struct rkey rkey_places(unsigned partition, uint64_t campaign);	/* lf:{p7}:pl:<1
 struct rkey rkey_fact(unsigned partition, uint64_t campaign, uint32_t lane, enum fact f); /* lf:{p7}:f:<16 hex>:<8 hex>:<word> string */
 /* The sender's own ids of recipients, where the mode allows them. */
 struct rkey rkey_recipients(unsigned partition, uint64_t campaign, uint32_t lane); /* lf:{p7}:r:<16 hex>:<8 hex>  hash: sequence -> id */
+struct rkey rkey_hits(unsigned partition, uint64_t campaign, uint32_t lane, uint32_t block); /* lf:{p7}:k:<16 hex>:<8 hex>:<8 hex> string, core/model/kept.h */
+struct rkey rkey_rules(unsigned partition); /* lf:{p7}:rules              version of the rules that scored it */
 /* A message's identity by the next hop's queue id, for log lines without a
  * return path of ours; expires. */
 struct rkey rkey_queue(slice queue_id); /* lf:q:<queue id> -> campaign(8) lane(4) sequence(4) */

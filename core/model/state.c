@@ -176,18 +176,17 @@ static struct state_campaign *find_campaign(struct state_tables *t, uint64_t key
 	return NULL;
 }
 
-static void want_page(struct state *s, const struct event *e, enum fact fact, uint32_t number)
+static void want_page(struct state *s, uint64_t campaign, uint32_t lane, enum fact fact, uint32_t number)
 {
 	struct state_tables *t = s->tables;
-	struct state_page *p = find_page(t, e->campaign, e->lane, fact, number);
+	struct state_page *p = find_page(t, campaign, lane, fact, number);
 
 	if (!p) {
 		p = must_alloc(sizeof *p);
-		*p = (struct state_page){
-			.campaign = e->campaign, .lane = e->lane, .fact = fact, .number = number};
+		*p = (struct state_page){.campaign = campaign, .lane = lane, .fact = fact, .number = number};
 		if (table_tight(&t->pages, t->page_count))
 			enter_pages(t, 2 * t->page_count);
-		enter(&t->pages, page_hash(e->campaign, e->lane, fact, number), t->page_count);
+		enter(&t->pages, page_hash(campaign, lane, fact, number), t->page_count);
 		APPEND(t->page, t->page_count, t->page_room, p);
 		APPEND(s->wanted_pages, s->wanted_page_count, t->wanted_page_room, p);
 	}
@@ -211,9 +210,9 @@ static void want_campaign(struct state *s, uint64_t key)
 	c->batch = t->batch;
 }
 
-static void change(struct state *s, uint64_t campaign, enum state_what what, uint64_t a, uint32_t b)
+void state_count(struct state *s, uint64_t campaign, enum state_what what, uint64_t a, uint32_t b, int64_t n)
 {
-	struct state_change want = {.campaign = campaign, .what = what, .a = a, .b = b, .n = 1};
+	struct state_change want = {.campaign = campaign, .what = what, .a = a, .b = b, .n = n};
 	struct state_tables *t = s->tables;
 	size_t at;
 
@@ -227,7 +226,7 @@ static void change(struct state *s, uint64_t campaign, enum state_what what, uin
 		struct state_change *c = &s->changes[t->changes.slot[at] - 1];
 
 		if (c->campaign == campaign && c->what == what && c->a == a && c->b == b) {
-			c->n++;
+			c->n += n;
 			return;
 		}
 	}
@@ -252,15 +251,7 @@ static enum fact bounce_fact(enum bounce b)
 				   : FACT_bounced_soft;
 }
 
-static enum fact open_fact(enum hit_class c)
-{
-	return c == CLASS_HUMAN      ? FACT_opened_human
-	       : c == CLASS_PROXY    ? FACT_opened_proxy
-	       : c == CLASS_PREFETCH ? FACT_opened_prefetch
-				     : FACT_opened_machine;
-}
-
-/* What an event does to the facts of its message. */
+/* What an event that is no hit does to the facts of its message. */
 static unsigned effects(const struct event *e, struct effect out[MAX_EFFECTS])
 {
 	unsigned n = 0;
@@ -288,18 +279,8 @@ static unsigned effects(const struct event *e, struct effect out[MAX_EFFECTS])
 		out[n++] = (struct effect){.fact = bounce_fact(e->bounce)};
 		break;
 	case EVENT_OPEN:
-		out[n++] = (struct effect){.fact = open_fact(e->class)};
-		if (e->class == CLASS_HUMAN || e->class == CLASS_PROXY)
-			out[n++] = (struct effect){FACT_opened_s, seconds(e->ms)};
-		break;
 	case EVENT_CLICK:
-		out[n++] = (struct effect){
-			.fact = e->class == CLASS_HUMAN ? FACT_clicked_human : FACT_clicked_machine};
-		if (e->class == CLASS_HUMAN)
-			out[n++] = (struct effect){FACT_clicked_s, seconds(e->ms)};
-		break;
 	case EVENT_UNSUBSCRIBE:
-		out[n++] = (struct effect){.fact = FACT_unsubscribed};
 		break;
 	}
 	return n;
@@ -309,9 +290,6 @@ static unsigned effects(const struct event *e, struct effect out[MAX_EFFECTS])
 static enum counter counter_of(const struct event *e)
 {
 	switch (e->kind) {
-	case EVENT_CAMPAIGN:
-	case EVENT_RECIPIENT:
-		break;
 	case EVENT_SENT:
 		return COUNTER_sent;
 	case EVENT_ACCEPTED:
@@ -320,15 +298,12 @@ static enum counter counter_of(const struct event *e)
 		return COUNTER_deferred;
 	case EVENT_BOUNCED:
 		return COUNTER_bounced;
+	case EVENT_CAMPAIGN:
+	case EVENT_RECIPIENT:
 	case EVENT_OPEN:
-		return e->class == CLASS_HUMAN      ? COUNTER_open_human
-		       : e->class == CLASS_PROXY    ? COUNTER_open_proxy
-		       : e->class == CLASS_PREFETCH ? COUNTER_open_prefetch
-						    : COUNTER_open_machine;
 	case EVENT_CLICK:
-		return e->class == CLASS_HUMAN ? COUNTER_click_human : COUNTER_click_machine;
 	case EVENT_UNSUBSCRIBE:
-		return COUNTER_unsubscribe;
+		break;
 	}
 	return COUNTER_COUNT;
 }
@@ -356,7 +331,12 @@ void state_touch(struct state *s, const struct event *e)
 	want_campaign(s, e->campaign);
 	n = effects(e, effect);
 	for (unsigned i = 0; i < n; i++)
-		want_page(s, e, effect[i].fact, byte_of(effect[i].fact, e->sequence) / STATE_PAGE);
+		state_want(s, e->campaign, e->lane, e->sequence, effect[i].fact);
+}
+
+void state_want(struct state *s, uint64_t campaign, uint32_t lane, uint32_t sequence, enum fact fact)
+{
+	want_page(s, campaign, lane, fact, byte_of(fact, sequence) / STATE_PAGE);
 }
 
 void state_page_load(struct state_page *p, slice bytes)
@@ -428,6 +408,24 @@ static void apply(struct state *s, const struct event *e, const struct effect *e
 	mark(s, p, at, at + width);
 }
 
+void state_set(
+	struct state *s, uint64_t campaign, uint32_t lane, uint32_t sequence, enum fact fact, uint64_t value)
+{
+	uint32_t byte = byte_of(fact, sequence);
+	struct state_page *p = find_page(s->tables, campaign, lane, fact, byte / STATE_PAGE);
+	unsigned width = fact_bytes(fact), at = byte % STATE_PAGE;
+	uint8_t bit = (uint8_t)(0x80 >> sequence % 8);
+
+	must(p && p->loaded);
+	if (width)
+		put_record(p->bytes + at, width, value);
+	else if (value)
+		p->bytes[at] |= bit;
+	else
+		p->bytes[at] &= (uint8_t)~bit;
+	mark(s, p, at, at + (width ? width : 1));
+}
+
 static void apply_times(struct state_campaign *c, uint64_t ms)
 {
 	if (ms == 0)
@@ -447,7 +445,7 @@ static void apply_lane(struct state *s, struct state_campaign *c, uint32_t lane)
 	for (unsigned i = 0; i < c->lanes; i++)
 		if (c->lane[i] == lane)
 			return;
-	change(s, c->key, STATE_LANE, lane, 0);
+	state_count(s, c->key, STATE_LANE, lane, 0, 1);
 }
 
 void state_apply(struct state *s, const struct event *e)
@@ -468,21 +466,14 @@ void state_apply(struct state *s, const struct event *e)
 		c->name = e->name;
 		return;
 	}
-	must(counter != COUNTER_COUNT);
 	for (unsigned i = 0; i < n; i++)
 		apply(s, e, &effect[i]);
 	apply_times(c, e->ms);
 	apply_lane(s, c, e->lane);
-	change(s, e->campaign, STATE_COUNTER, counter, 0);
-	if (e->place != PLACE_MAIN)
-		change(s, e->campaign, STATE_COUNTER,
-			e->place == PLACE_TOP ? COUNTER_open_top : COUNTER_click_amp, 0);
-	change(s, e->campaign, STATE_HOUR, e->ms / HOUR_MS, counter);
-	if (e->country[0])
-		change(s, e->campaign, STATE_PLACE,
-			(uint64_t)((uint8_t)e->country[0] << 8 | (uint8_t)e->country[1]), counter);
-	if (e->kind == EVENT_CLICK)
-		change(s, e->campaign, STATE_LINK, e->link, e->class == CLASS_HUMAN);
+	if (counter == COUNTER_COUNT)
+		return;
+	state_count(s, e->campaign, STATE_COUNTER, counter, 0, 1);
+	state_count(s, e->campaign, STATE_HOUR, e->ms / HOUR_MS, counter, 1);
 }
 
 size_t state_bytes(const struct state *s)

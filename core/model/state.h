@@ -91,8 +91,17 @@ void state_page_load(struct state_page *p, slice bytes);
 /* Times in Redis, 0 where there are none. */
 void state_campaign_load(struct state_campaign *c, uint64_t first_ms, uint64_t last_ms);
 
-/* must(): touched, and loaded. */
+/* must(): touched, and loaded. Of a hit only its campaign's times and lane: the
+ * rest is for core/model/kept.h, through the three below. */
 void state_apply(struct state *s, const struct event *e);
+
+/* Want the page of one message's fact. */
+void state_want(struct state *s, uint64_t campaign, uint32_t lane, uint32_t sequence, enum fact fact);
+/* Set a bit (value 1 or 0) or a record to just this value. must(): loaded. */
+void state_set(struct state *s, uint64_t campaign, uint32_t lane, uint32_t sequence, enum fact fact,
+	uint64_t value);
+/* Add n to a counter. */
+void state_count(struct state *s, uint64_t campaign, enum state_what what, uint64_t a, uint32_t b, int64_t n);
 
 /* All that is dirty is written. Then drops what is beyond `cap` bytes: first
  * what this batch did not touch, else all. */

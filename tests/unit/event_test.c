@@ -37,6 +37,15 @@ static const struct event rows[] = {
 		.class = CLASS_PROXY,
 		.country = {'D', 'E'}},
 	{.kind = EVENT_CLICK, .ms = BASE, .campaign = 7, .class = CLASS_SELF, .link = 65535},
+	{.kind = EVENT_CLICK,
+		.ms = BASE,
+		.campaign = 7,
+		.class = CLASS_HUMAN,
+		.link = 2,
+		.agent = 0xfffe,
+		.network = 0x80000001},
+	{.kind = EVENT_OPEN, .ms = BASE, .campaign = 7, .class = CLASS_PREFETCH, .agent = 1},
+	{.kind = EVENT_UNSUBSCRIBE, .ms = BASE, .campaign = 7, .class = CLASS_HUMAN, .network = 1},
 	{.kind = EVENT_UNSUBSCRIBE, .ms = BASE, .campaign = 8, .class = CLASS_HUMAN, .country = {'F', 'R'}},
 	{.kind = EVENT_RECIPIENT, .ms = BASE, .campaign = 9, .sequence = 4, .name = SLICE("cust-4711")},
 	{.kind = EVENT_OPEN, .ms = BASE, .campaign = 10, .place = PLACE_TOP, .class = CLASS_HUMAN},
@@ -61,6 +70,8 @@ static void same(const struct event *got, const struct event *want)
 	test_numbers_equal(row, got->class, want->class);
 	test_numbers_equal(row, got->link, want->link);
 	test_numbers_equal(row, got->place, want->place);
+	test_numbers_equal(row, got->agent, want->agent);
+	test_numbers_equal(row, got->network, want->network);
 	test_slices_equal(row, slice_of(got->country, 2), slice_of(want->country, 2));
 	test_slices_equal(row, got->queue_id, want->queue_id);
 	test_slices_equal(row, got->tenant, want->tenant);

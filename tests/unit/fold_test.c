@@ -6,6 +6,7 @@
 #include "tests/testing.h"
 
 #include "collector/fold.h"
+#include "collector/rescore.h"
 #include "core/base/bytes.h"
 #include "core/base/must.h"
 #include "core/io/clock.h"
@@ -134,6 +135,11 @@ static uint64_t draw(uint64_t n)
 
 static const uint64_t campaigns[] = {0x1000, 0x2001, 0x2005, 0xfffffffffffffffe, 0x3003};
 
+static bool is_hit(const struct event *e)
+{
+	return e->kind == EVENT_OPEN || e->kind == EVENT_CLICK || e->kind == EVENT_UNSUBSCRIBE;
+}
+
 static void make_event(struct event *e)
 {
 	static const char countries[][2] = {{0, 0}, {'D', 'E'}, {'F', 'R'}};
@@ -151,15 +157,26 @@ static void make_event(struct event *e)
 	memcpy(e->country, countries[draw(3)], 2);
 	if (draw(3) == 0 && (e->kind == EVENT_OPEN || e->kind == EVENT_CLICK))
 		e->place = e->kind == EVENT_OPEN ? PLACE_TOP : PLACE_AMP;
-	if (e->kind == EVENT_OPEN || e->kind == EVENT_CLICK || e->kind == EVENT_UNSUBSCRIBE)
+	if (is_hit(e)) {
 		e->reply = 0;
+		e->agent = (uint16_t)draw(4);
+		e->network = (uint32_t)draw(3);
+		if (draw(3)) { /* a few messages with many hits of a minute or two */
+			e->sequence = (uint32_t)draw(5);
+			e->ms = BASE + draw(25000);
+			e->class = draw(2) ? CLASS_HUMAN : e->class;
+		} else if (!draw(8)) {
+			e->sequence = EVENT_NO_SEQUENCE;
+		}
+	}
 	/* the same in every event of a message, as it is in life */
 	e->recipient = e->campaign * 31 + e->lane * UINT64_C(1000003) + e->sequence + 1;
 	e->provider = (uint8_t)(e->sequence % 9);
 	if (e->sequence % 3) {
 		char *id = queue_ids[e - events];
 
-		snprintf(id, 32, "Q%" PRIx64 "x%x", e->recipient, (unsigned)(e->campaign & 0xff));
+		snprintf(id, 32, "Q%xx%" PRIx32 "x%" PRIx32, (unsigned)(e->campaign & 0xffff), e->lane,
+			e->sequence);
 		e->queue_id = slice_str(id);
 	}
 	e->tenant = SLICE("shop");
@@ -228,10 +245,92 @@ static void ship(size_t from, size_t to)
 
 /* ---- the naive writer ---- */
 
+static bool same_message(const struct event *a, const struct event *b)
+{
+	return is_hit(a) && is_hit(b) && a->campaign == b->campaign && a->lane == b->lane &&
+	       a->sequence == b->sequence && a->sequence != EVENT_NO_SEQUENCE;
+}
+
+/* Do the hits of h's message from `start` on, so many ms long, show three
+ * different links (or agents), and is h among them? */
+static bool among_many(const struct event *h, const struct event *start, uint64_t ms, bool links)
+{
+	uint32_t seen[3];
+	unsigned n = 0, k;
+
+	if (h->ms < start->ms || h->ms - start->ms > ms)
+		return false;
+	for (const struct event *e = events; e < events + EVENTS; e++) {
+		uint32_t v = links ? e->link + 1u : e->agent;
+
+		if (!same_message(h, e) || e->kind == EVENT_UNSUBSCRIBE || e->ms < start->ms ||
+			e->ms - start->ms > ms || v == 0 || (links && e->kind != EVENT_CLICK))
+			continue;
+		for (k = 0; k < n && seen[k] != v; k++)
+			;
+		if (k == n && n < 3)
+			seen[n++] = v;
+	}
+	return n == 3;
+}
+
+static bool burst_or_swarm(const struct event *h)
+{
+	for (const struct event *e = events; e < events + EVENTS; e++)
+		if (same_message(h, e) && (among_many(h, e, 10000, true) || among_many(h, e, 2000, false)))
+			return true;
+	return false;
+}
+
+static bool scanner_by_itself(const struct event *h)
+{
+	return h->class == CLASS_SCANNER || (h->class == CLASS_HUMAN && burst_or_swarm(h));
+}
+
+/* The class of a hit when all hits of its message are known. */
+static enum hit_class judged(const struct event *h)
+{
+	if (h->kind == EVENT_UNSUBSCRIBE || h->class != CLASS_HUMAN || h->sequence == EVENT_NO_SEQUENCE)
+		return h->class;
+	if (burst_or_swarm(h))
+		return CLASS_SCANNER;
+	for (const struct event *e = events; e < events + EVENTS; e++)
+		if (same_message(h, e) && e->agent && e->network && e->agent == h->agent &&
+			e->network == h->network &&
+			(e->kind != EVENT_UNSUBSCRIBE || e->class == CLASS_SCANNER) && scanner_by_itself(e))
+			return CLASS_SCANNER;
+	return h->class;
+}
+
+static void naive_keep(const struct event *e)
+{
+	uint32_t block = e->sequence == EVENT_NO_SEQUENCE ? 0x80000000u | (uint32_t)(e->ms / 86400000)
+							  : e->sequence / 256;
+	struct rkey key = rkey_hits(partition_of(e->campaign, PARTITIONS), e->campaign, e->lane, block);
+	uint64_t ms = e->ms - 1577836800000u;
+	unsigned kind = e->place == PLACE_TOP    ? 3
+			: e->place == PLACE_AMP  ? 4
+			: e->kind == EVENT_OPEN  ? 0
+			: e->kind == EVENT_CLICK ? 1
+						 : 2;
+	uint8_t p[17] = {(uint8_t)(e->sequence == EVENT_NO_SEQUENCE ? 0 : e->sequence % 256),
+		(uint8_t)(kind * 16 + e->class)};
+
+	for (int i = 0; i < 5; i++)
+		p[2 + i] = (uint8_t)(ms >> 8 * i);
+	put_le16(p + 7, e->kind == EVENT_CLICK ? e->link : 0);
+	memcpy(p + 9, e->country, 2);
+	put_le16(p + 11, e->agent);
+	put_le32(p + 13, e->network);
+	INT(SLICE("APPEND"), rkey_slice(&key), slice_of(p, sizeof p));
+}
+
 static void naive_bit(const struct event *e, enum fact f)
 {
 	struct rkey key = rkey_fact(partition_of(e->campaign, PARTITIONS), e->campaign, e->lane, f);
 
+	if (e->sequence == EVENT_NO_SEQUENCE)
+		return;
 	INT(SLICE("SETBIT"), rkey_slice(&key), dec(e->sequence), SLICE("1"));
 }
 
@@ -239,9 +338,12 @@ static void naive_column(const struct event *e, enum fact f, uint64_t value)
 {
 	struct rkey key = rkey_fact(partition_of(e->campaign, PARTITIONS), e->campaign, e->lane, f);
 	uint64_t width = fact_bytes(f), at = e->sequence * width;
-	struct rds_reply *rep = ASK(SLICE("GETRANGE"), rkey_slice(&key), dec(at), dec(at + width - 1));
+	struct rds_reply *rep;
 	uint8_t old[8] = {0}, new[8];
 
+	if (e->sequence == EVENT_NO_SEQUENCE)
+		return;
+	rep = ASK(SLICE("GETRANGE"), rkey_slice(&key), dec(at), dec(at + width - 1));
 	memcpy(old, rds_text(rep).p, rds_text(rep).len);
 	rds_reply_free(&rep);
 	put_le64(new, value);
@@ -266,14 +368,15 @@ static void naive_time(struct rkey key, const char *field, uint64_t ms, bool lea
 		INT(SLICE("HSET"), rkey_slice(&key), slice_str(field), dec(ms));
 }
 
-static void naive(const struct event *e)
+static void naive(const struct event *event)
 {
+	struct event judged_event = *event, *e = &judged_event;
 	unsigned p = partition_of(e->campaign, PARTITIONS);
 	struct rkey head = rkey_campaign(p, e->campaign), all = rkey_campaigns(p);
 	struct rkey lanes = rkey_campaign_lanes(p, e->campaign), queue = rkey_queue(e->queue_id);
-	bool human = e->class == CLASS_HUMAN;
 	const char *counter = "";
 	uint8_t identity[16];
+	bool human;
 
 	if (e->kind == EVENT_RECIPIENT) {
 		struct rkey own = rkey_recipients(p, e->campaign, e->lane);
@@ -281,6 +384,10 @@ static void naive(const struct event *e)
 		INT(SLICE("HSET"), rkey_slice(&own), fmt("%" PRIu32, e->sequence), e->name);
 		return;
 	}
+	if (is_hit(event))
+		naive_keep(event);
+	e->class = is_hit(event) ? judged(event) : CLASS_NONE;
+	human = e->class == CLASS_HUMAN;
 	INT(SLICE("SADD"), rkey_slice(&all), fmt("%016" PRIx64, e->campaign));
 	switch (e->kind) {
 	case EVENT_CAMPAIGN:
@@ -374,13 +481,39 @@ static void put_sorted(struct buf *out, const struct rds_reply *rep, size_t step
 		for (size_t k = 0; step == 2 && k < n; k++)
 			if (rds_at(rep, k * 2) == list[i])
 				field = (const char *)rds_text(rds_at(rep, k * 2 + 1)).p;
-		if (slice_eq(rds_text(list[i]), SLICE("version")))
-			continue; /* counts transactions, which may differ */
+		/* version counts transactions, which may differ; and what was counted and
+		 * taken back is as good as never counted */
+		if (slice_eq(rds_text(list[i]), SLICE("version")) || strcmp(field, "0") == 0)
+			continue;
 		buf_str(out, " ");
 		buf_put(out, rds_text(list[i]));
 		buf_printf(out, "=%s", field);
 	}
 	free(list);
+}
+
+static void put_bytes(struct buf *out, slice s)
+{
+	for (size_t k = 0; k < s.len; k++)
+		if (s.p[k])
+			buf_printf(out, " %zu:%02x", k, s.p[k]);
+}
+
+static int by_record(const void *a, const void *b)
+{
+	return memcmp(a, b, 17);
+}
+
+/* Kept hits, in no order. */
+static void put_records(struct buf *out, slice s)
+{
+	uint8_t *copy = must_alloc(s.len);
+
+	memcpy(copy, s.p, s.len);
+	qsort(copy, s.len / 17, 17, by_record);
+	for (size_t k = 0; k < s.len; k++)
+		buf_printf(out, "%s%02x", k % 17 ? "" : " ", copy[k]);
+	free(copy);
 }
 
 /* Everything a report is made from, as text. */
@@ -397,21 +530,25 @@ static void dump(struct buf *out)
 	for (size_t i = 0; i < n; i++) {
 		slice key = rds_text(list[i]);
 		struct rds_reply *type, *rep;
+		size_t before, filled;
 		slice t;
 
 		if (slice_ends(key, SLICE(":fence")) || slice_ends(key, SLICE(":lease")) ||
 			slice_ends(key, SLICE(":cursor")) || slice_ends(key, SLICE(":lanes")) ||
-			slice_find(key, SLICE(":in:"), 0) != SLICE_NPOS || slice_eq(key, SLICE(RKEY_META)))
+			slice_find(key, SLICE(":in:"), 0) != SLICE_NPOS || slice_eq(key, SLICE(RKEY_META)) ||
+			slice_ends(key, SLICE(":rules")))
 			continue;
 		type = ASK(SLICE("TYPE"), key);
 		t = rds_text(type);
+		before = out->len;
 		buf_put(out, key);
+		filled = out->len;
 		if (slice_eq(t, SLICE("string"))) {
 			rep = ASK(SLICE("GET"), key);
-			for (size_t k = 0; k < rds_text(rep).len; k++)
-				if (rds_text(rep).p[k])
-					buf_printf(out, " %zu:%02x", k, rds_text(rep).p[k]);
-			buf_printf(out, " (%zu bytes)", rds_text(rep).len);
+			if (slice_find(key, SLICE(":k:"), 0) != SLICE_NPOS)
+				put_records(out, rds_text(rep));
+			else
+				put_bytes(out, rds_text(rep));
 		} else if (slice_eq(t, SLICE("hash"))) {
 			rep = ASK(SLICE("HGETALL"), key);
 			put_sorted(out, rep, 2);
@@ -419,7 +556,10 @@ static void dump(struct buf *out)
 			rep = ASK(SLICE("SMEMBERS"), key);
 			put_sorted(out, rep, 1);
 		}
-		buf_byte(out, '\n');
+		if (out->len == filled)
+			out->len = before; /* nothing but zeros */
+		else
+			buf_byte(out, '\n');
 		rds_reply_free(&rep);
 		rds_reply_free(&type);
 	}
@@ -455,16 +595,22 @@ static void flush_all(void)
 	rds_reply_free(&(struct rds_reply *){ASK(SLICE("FLUSHDB"))});
 }
 
-static struct fold *start(unsigned batch, unsigned lease_ms)
+static struct fold *start_with(unsigned batch, unsigned lease_ms, const struct verdict_rules *rules)
 {
 	struct fold_config cfg = {.redis = {.socket = server.socket, .timeout_ms = 20000},
 		.partitions = PARTITIONS,
 		.batch = batch,
-		.lease_ms = lease_ms};
+		.lease_ms = lease_ms,
+		.rules = rules};
 	struct fold *f;
 
 	must(fold_open(&f, &cfg) == 0);
 	return f;
+}
+
+static struct fold *start(unsigned batch, unsigned lease_ms)
+{
+	return start_with(batch, lease_ms, NULL);
 }
 
 static int64_t all_of(struct fold *f)
@@ -617,6 +763,157 @@ static void killed_anywhere(void **state)
 	}
 	printf("%d kills within %ld bytes sent\n", kills, total);
 	assert_true(kills > 60);
+}
+
+/* Rules that re-label nothing, and later. */
+static const struct verdict_rules no_rules = {.version = 1000};
+static const struct verdict_rules new_rules = {
+	.version = 1001, .burst_ms = 10000, .burst_links = 3, .swarm_ms = 2000, .swarm_agents = 3};
+
+static void fold_by(const struct verdict_rules *rules, int64_t want_events)
+{
+	struct fold *f = start_with(50, 60000, rules);
+
+	assert_int_equal(all_of(f), want_events);
+	fold_close(&f);
+}
+
+/* The state of each campaign against its hits: all agree, or not all do. */
+static bool all_agree(const struct verdict_rules *rules, bool repair)
+{
+	bool agree = true;
+	struct buf why;
+
+	buf_init(&why, 4096);
+	for (size_t i = 0; i < sizeof campaigns / sizeof *campaigns; i++) {
+		unsigned p = partition_of(campaigns[i], PARTITIONS);
+		struct rescore s;
+
+		must(rescore_read(redis, p, campaigns[i], rules, &s, &why) == 0);
+		assert_true(s.hits > 0 && s.messages > 0);
+		if (!rescore_agrees(&s)) {
+			agree = false;
+			rescore_say(&s, &why);
+			assert_true(why.len > 0);
+		}
+		for (size_t n = repair ? rescore_put(redis, p, campaigns[i], &s) : 0; n > 0; n--) {
+			struct rds_reply *rep;
+
+			must(rds_get(redis, &rep) == 0 && rds_kind(rep) != RDS_ERROR);
+			rds_reply_free(&rep);
+		}
+		rescore_free(&s);
+	}
+	buf_free(&why);
+	return agree;
+}
+
+static void other_rules_score_anew(void **state)
+{
+	struct fold *f;
+
+	(void)state;
+	flush_all();
+	ship(0, frame_count / 2);
+	ship(frame_count / 2, frame_count);
+	fold_by(&no_rules, EVENTS);
+	dump(&got);
+	assert_false(slice_eq(buf_slice(&want), buf_slice(&got))); /* the rules do something */
+	assert_true(all_agree(&no_rules, false));
+	assert_false(all_agree(&new_rules, false));
+	fold_by(&new_rules, 0);
+	assert_true(all_agree(&new_rules, false));
+	same_state("scored anew");
+	assert_true(all_agree(&new_rules, false));
+	/* in the middle of a campaign: half by the old rules, half by the new */
+	flush_all();
+	ship(0, frame_count / 2);
+	f = start_with(50, 60000, &no_rules);
+	assert_true(all_of(f) > 0);
+	fold_close(&f);
+	ship(frame_count / 2, frame_count);
+	f = start_with(50, 60000, &new_rules);
+	assert_true(all_of(f) > 0);
+	fold_close(&f);
+	same_state("scored anew in the middle");
+}
+
+/* Killed at any byte of it, the next one ends it. */
+static void killed_while_scoring_anew(void **state)
+{
+	long total, step;
+	int kills = 0;
+
+	(void)state;
+	for (long b = 0; b >= 0;) {
+		struct fold *f;
+		int status;
+		pid_t pid;
+
+		flush_all();
+		ship(0, frame_count);
+		fold_by(&no_rules, EVENTS);
+		if (b == 0) {
+			sent = 0;
+			fold_by(&new_rules, 0);
+			total = sent;
+			step = total / 40 + 1;
+			b = step;
+			continue;
+		}
+		fflush(NULL);
+		pid = fork();
+		if (pid == 0) {
+			budget = b;
+			f = start_with(40, 60000, &new_rules);
+			all_of(f);
+			_exit(0);
+		}
+		must(waitpid(pid, &status, 0) == pid);
+		assert_true(WIFEXITED(status));
+		kills += WEXITSTATUS(status) == KILLED;
+		forget_leases();
+		fold_by(&new_rules, 0);
+		same_state("killed while scoring anew");
+		b = b + step < total ? b + step : -1;
+	}
+	assert_true(kills > 30);
+}
+
+/* Whatever of the state is changed by a stranger's hand is found, and made good. */
+static void damage_is_found(void **state)
+{
+	static const char *const damage[][4] = {
+		{"SETBIT", "lf:{p0}:f:0000000000001000:000000a0:opened_human", "1", "2"},
+		{"SETBIT", "lf:{p0}:f:0000000000001000:000000a0:unsubscribed", "90000", "1"},
+		{"SETRANGE", "lf:{p1}:f:0000000000002001:000000a1:clicked_s", "44", "\1"},
+		{"HINCRBY", "lf:{p0}:c:0000000000001000", "open_human", "1"},
+		{"HINCRBY", "lf:{p1}:h:0000000000002005", "498672:click_machine", "-1"},
+		{"HINCRBY", "lf:{p2}:pl:fffffffffffffffe", "ZZ:open_proxy", "7"},
+		{"HINCRBY", "lf:{p3}:ln:0000000000003003", "1:human", "1"},
+	};
+
+	(void)state;
+	flush_all();
+	ship(0, frame_count);
+	fold_by(NULL, EVENTS);
+	assert_true(all_agree(&verdict_rules, false));
+	for (size_t i = 0; i < sizeof damage / sizeof *damage; i++) {
+		slice argv[4];
+
+		for (int k = 0; k < 4; k++)
+			argv[k] = slice_str(damage[i][k]);
+		if (i == 0) /* whichever it is not now */
+			argv[3] = dec(!INT(SLICE("GETBIT"), argv[1], argv[2]));
+		ask_int(4, argv);
+		if (all_agree(&verdict_rules, true))
+			fail_msg("%s %s: not found", damage[i][0], damage[i][1]);
+		assert_true(all_agree(&verdict_rules, false));
+		same_state(damage[i][1]);
+	}
+	/* what hits do not make is not looked at */
+	INT(SLICE("HINCRBY"), SLICE("lf:{p0}:c:0000000000001000"), SLICE("sent"), SLICE("1"));
+	assert_true(all_agree(&verdict_rules, false));
 }
 
 static void one_owner(void **state)
@@ -988,6 +1285,9 @@ int main(void)
 		cmocka_unit_test(any_batch),
 		cmocka_unit_test(any_interleaving),
 		cmocka_unit_test(killed_anywhere),
+		cmocka_unit_test(other_rules_score_anew),
+		cmocka_unit_test(killed_while_scoring_anew),
+		cmocka_unit_test(damage_is_found),
 		cmocka_unit_test(one_owner),
 		cmocka_unit_test(paused_owner),
 		cmocka_unit_test(race_for_leases),

@@ -1,7 +1,7 @@
 #include "tests/testing.h"
 
 #include "core/base/bytes.h"
-#include "core/model/state.h"
+#include "core/model/kept.h"
 
 #include <string.h>
 
@@ -20,12 +20,25 @@ static void load_all(struct state *s)
 			state_campaign_load(s->wanted_campaigns[i], 0, 0);
 }
 
+/* One event, hits as the fold does them. */
 static void run(struct state *s, const struct event *e)
 {
+	struct kept kept;
+
 	assert_true(state_takes(e));
 	state_touch(s, e);
 	load_all(s);
 	state_apply(s, e);
+	if (!kept_takes(e))
+		return;
+	kept_init(&kept);
+	kept_touch(&kept, e);
+	for (size_t i = 0; i < kept.wanted_count; i++)
+		kept_load(kept.wanted[i], SLICE_NONE);
+	kept_settle(&kept, &verdict_rules, s);
+	load_all(s);
+	kept_apply(&kept, s);
+	kept_free(&kept);
 }
 
 static const struct state_page *page(const struct state *s, enum fact fact, uint32_t lane, uint32_t number)
@@ -193,8 +206,7 @@ static void columns(void **state)
 
 static void loaded_pages_are_kept(void **state)
 {
-	struct event e = {
-		.kind = EVENT_OPEN, .class = CLASS_HUMAN, .ms = NOW, .campaign = 1, .lane = 2, .sequence = 9};
+	struct event e = {.kind = EVENT_ACCEPTED, .ms = NOW, .campaign = 1, .lane = 2, .sequence = 9};
 	uint8_t there[STATE_PAGE + 9];
 	struct state s;
 
@@ -204,15 +216,15 @@ static void loaded_pages_are_kept(void **state)
 	state_touch(&s, &e);
 	assert_int_equal(s.wanted_page_count, 2);
 	for (size_t i = 0; i < 2; i++)
-		state_page_load(s.wanted_pages[i], s.wanted_pages[i]->fact == FACT_opened_human
+		state_page_load(s.wanted_pages[i], s.wanted_pages[i]->fact == FACT_accepted
 							   ? slice_of(there, 1)
 							   : slice_of(there, sizeof there));
 	state_campaign_load(s.wanted_campaigns[0], NOW - 1, NOW + 1);
 	state_apply(&s, &e);
-	assert_int_equal(page(&s, FACT_opened_human, 2, 0)->bytes[0], 0xff); /* from Redis */
-	assert_int_equal(page(&s, FACT_opened_human, 2, 0)->bytes[1], 0x40); /* by the event */
-	assert_int_equal(page(&s, FACT_opened_human, 2, 0)->bytes[2], 0);
-	assert_int_equal(get_le32(page(&s, FACT_opened_s, 2, 0)->bytes + 36), NOW / 1000);
+	assert_int_equal(page(&s, FACT_accepted, 2, 0)->bytes[0], 0xff); /* from Redis */
+	assert_int_equal(page(&s, FACT_accepted, 2, 0)->bytes[1], 0x40); /* by the event */
+	assert_int_equal(page(&s, FACT_accepted, 2, 0)->bytes[2], 0);
+	assert_int_equal(get_le32(page(&s, FACT_accepted_s, 2, 0)->bytes + 36), NOW / 1000);
 	assert_false(s.dirty_campaigns[0]->timed); /* within what Redis holds */
 	state_committed(&s, 1 << 20);
 	/* again: nothing to load, no page to write, the counter moves */
@@ -221,7 +233,7 @@ static void loaded_pages_are_kept(void **state)
 	assert_int_equal(s.wanted_campaign_count, 0);
 	state_apply(&s, &e);
 	assert_int_equal(s.dirty_page_count, 0);
-	assert_int_equal(changed(&s, STATE_COUNTER, COUNTER_open_human, 0), 1);
+	assert_int_equal(changed(&s, STATE_COUNTER, COUNTER_accepted, 0), 1);
 	assert_int_equal(changed(&s, STATE_LANE, 2, 0), 0); /* known since the commit */
 	assert_true(s.dirty_campaigns[0]->listed);
 	state_free(&s);
@@ -306,8 +318,7 @@ static void many(void **state)
 	(void)state;
 	state_init(&s);
 	for (uint32_t i = 0; i < 20000; i++) {
-		struct event e = {.kind = EVENT_OPEN,
-			.class = CLASS_SCANNER,
+		struct event e = {.kind = EVENT_DEFERRED,
 			.ms = NOW,
 			.campaign = i % 500,
 			.lane = i % 40,
