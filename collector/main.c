@@ -214,6 +214,8 @@ int main(int argc, char **argv)
 		return command_log(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "bounce") == 0)
 		return command_bounce(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "verify") == 0)
+		return command_verify(argc - 1, argv + 1);
 	rc = daemon_start(&about, argc, argv, &c.config);
 	if (rc >= 0)
 		return rc;

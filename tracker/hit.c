@@ -19,12 +19,22 @@
 /* X-Forwarded-For headers that are looked at. */
 #define FORWARDED_MAX 16
 
+/* Hashes of networks that came before: many hits come from few. */
+#define NETWORKS 256
+
+struct network {
+	uint8_t prefix[6];
+	uint8_t len; /* 0: nothing is remembered here */
+	uint32_t hash;
+};
+
 struct hit {
 	const struct hit_shared *shared;
 	struct sealer *sealer;
 	struct judge *judge;
 	struct outbox *outbox;
 	struct buf location;
+	struct network networks[NETWORKS];
 	uint8_t room[TOKEN_ROOM];
 };
 
@@ -112,8 +122,23 @@ static bool client_of(const struct hit *h, const struct web_req *r, struct ip *o
 	return true;
 }
 
+/* The network of a client: an IPv4 /24, an IPv6 /48; nothing longer is looked at. */
+static uint32_t network_of(struct hit *h, const struct ip *client)
+{
+	slice prefix = ip_is_v4(client) ? slice_of(client->byte + 12, 3) : slice_of(client->byte, 6);
+	struct network *n =
+		&h->networks[(prefix.p[prefix.len - 1] * 31u + prefix.p[prefix.len - 2]) % NETWORKS];
+
+	if (n->len != prefix.len || memcmp(n->prefix, prefix.p, prefix.len) != 0) {
+		memcpy(n->prefix, prefix.p, prefix.len);
+		n->len = (uint8_t)prefix.len;
+		n->hash = hash_network(h->shared->keys, prefix);
+	}
+	return n->hash;
+}
+
 /* The token says what its sender allowed: with "anonymous" the recipient is left
- * out, places are for "full" alone. */
+ * out; agent, network and place are for "full" alone. */
 static void note(struct hit *h, const struct web_req *r, const struct token *t, enum event_kind kind)
 {
 	struct judge_evidence evidence = {.kind = kind,
@@ -135,8 +160,14 @@ static void note(struct hit *h, const struct web_req *r, const struct token *t, 
 
 	if (t->mode == PRIVACY_OFF)
 		return;
-	if (t->mode >= PRIVACY_FULL && h->shared->geo && client_of(h, r, &client))
-		geo_country(h->shared->geo, &client, e.country);
+	if (t->mode >= PRIVACY_FULL) {
+		e.agent = judge_agent(evidence.agent);
+		if (client_of(h, r, &client)) {
+			e.network = network_of(h, &client);
+			if (h->shared->geo)
+				geo_country(h->shared->geo, &client, e.country);
+		}
+	}
 	outbox_put(h->outbox, &e);
 }
 

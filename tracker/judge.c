@@ -178,9 +178,7 @@ static unsigned classes_in(const struct judge *j, slice agent)
 	return found;
 }
 
-/* Where an agent is remembered. Whoever makes two fall on one place makes us
- * look again, nothing worse. */
-static unsigned place_of(slice agent)
+static uint64_t hash_of(slice agent)
 {
 	const uint64_t odd = 0x9e3779b97f4a7c15u;
 	uint64_t h = agent.len * odd, x;
@@ -193,7 +191,23 @@ static unsigned place_of(slice agent)
 	}
 	for (; i < agent.len; i++)
 		h = (h ^ agent.p[i]) * odd;
-	return (unsigned)(h >> 32) % JUDGE_MEMORY;
+	return h;
+}
+
+uint16_t judge_agent(slice agent)
+{
+	uint16_t h;
+
+	agent = slice_trim(slice_sub(agent, 0, JUDGE_MAX_AGENT));
+	h = (uint16_t)(hash_of(agent) >> 16);
+	return agent.len == 0 ? 0 : h ? h : 1;
+}
+
+/* Where an agent is remembered. Whoever makes two fall on one place makes us
+ * look again, nothing worse. */
+static unsigned place_of(slice agent)
+{
+	return (unsigned)(hash_of(agent) >> 32) % JUDGE_MEMORY;
 }
 
 static unsigned remembered(struct judge *j, slice agent)

@@ -37,5 +37,7 @@ struct judge *judge_open(void);
 void judge_close(struct judge **j);
 
 enum hit_class judge_hit(struct judge *j, const struct judge_evidence *e);
+/* The same number for the same agent, 0 for none: evidence for later verdicts. */
+uint16_t judge_agent(slice agent);
 
 #endif

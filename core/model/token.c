@@ -434,3 +434,13 @@ uint64_t hash_recipient(const struct keyring *ring, slice address)
 		buf_byte(&in, at != SLICE_NPOS && i > at ? ascii_lower(address.p[i]) : address.p[i]);
 	return keyed_hash(ring, &in);
 }
+
+uint32_t hash_network(const struct keyring *ring, slice prefix)
+{
+	struct buf in = hash_room("network", prefix.len);
+	uint32_t h;
+
+	buf_put(&in, prefix);
+	h = (uint32_t)keyed_hash(ring, &in);
+	return h ? h : 1;
+}

@@ -91,6 +91,8 @@ uint16_t token_day(uint64_t ms);
 uint64_t hash_campaign(const struct keyring *ring, slice tenant, slice name);
 /* Address compared with its domain in lower case. */
 uint64_t hash_recipient(const struct keyring *ring, slice address);
+/* Of a network prefix; never 0. */
+uint32_t hash_network(const struct keyring *ring, slice prefix);
 /* Any bytes (by their SHA-256), for tables in memory. */
 uint64_t hash_content(const struct keyring *ring, slice content);
 

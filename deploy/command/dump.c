@@ -92,6 +92,8 @@ static void print_event(const struct event *e)
 						: "");
 		if (e->country[0])
 			printf(" country=%.2s", e->country);
+		if (e->agent || e->network)
+			printf(" agent=%04x network=%08" PRIx32, e->agent, e->network);
 		break;
 	}
 	putchar('\n');

@@ -21,6 +21,7 @@ static const struct {
 	{"bounce", NULL, "landfall-collector",
 		"returned messages in on stdin, what became of each recipient out"},
 	{"report", NULL, "landfall-reports", "what became of a campaign"},
+	{"verify", NULL, "landfall-collector", "compare campaigns in the store with their kept hits"},
 	{"estimate", NULL, "landfall-reports",
 		"how much accepted mail reached the inbox, from JSON on stdin"},
 	{"token", command_token, NULL, "say what a token in a link, pixel or return path holds"},

@@ -65,7 +65,7 @@ def behaviour_of(i, domain):
         return ["proxy", "proxyclick", "scanner", "reader", "unsub"][turn]
     if provider == "apple" and turn < 5:
         return ["prefetch", "prefetchclick", "reader", "prefetch", "nobody"][turn]
-    return ["reader", "open", "scanner", "nobody", "reader", "head", "nobody", "open", "nobody", "unsub"][turn]
+    return ["reader", "open", "scanner", "nobody", "reader", "head", "gateway", "open", "nobody", "unsub"][turn]
 
 
 def recipients(run, count):

@@ -45,6 +45,8 @@ BEHAVIOURS = {
     "prefetch": [("GET", "pixel", APPLE_PREFETCH, "machine")],
     "prefetchclick": [("GET", "pixel", APPLE_PREFETCH, "machine"), ("GET", 4, PHONE, "human")],
     "scanner": [("GET", "pixel", SCANNER, "machine"), ("GET", "links", SCANNER, "machine")],
+    # Says that it is a browser; that it opens every link at once gives it away.
+    "gateway": [("GET", "pixel", BROWSER, "machine"), ("GET", "links", BROWSER, "machine")],
     "head": [("HEAD", "pixel", LIBRARY, "machine"), ("HEAD", 2, LIBRARY, "machine")],
     "unsub": [("GET", "pixel", BROWSER, "human"), ("GET", "unsubscribe", BROWSER, None),
               ("POST", "unsubscribe", MAILBOX, "unsubscribe")],

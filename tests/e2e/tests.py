@@ -39,6 +39,8 @@ def must_agree(chain, c, limit=60):
     rows, wrong = chain.compare(c, limit)
     assert not c.readers.wrong, "readers saw: " + "; ".join(c.readers.wrong[:10])
     assert rows and not wrong, "%s: %d of %d numbers differ:\n    %s" % (c.name, len(wrong), len(rows), "\n    ".join(wrong))
+    done = chain.landfall("verify", c.name, "--config", chain.config())
+    assert done.returncode == 0 and re.search("/%s: [1-9].* agree$" % re.escape(c.name), done.stdout, re.M), done
 
 
 def get(port, path, method="GET", headers=None, body=None):

@@ -172,12 +172,30 @@ static void test_every_text(void **state)
 	judge_close(&j);
 }
 
+/* A number for each agent, as it is looked at elsewhere: trimmed, and not
+ * endless. */
+static void test_agents_have_numbers(void **state)
+{
+	char endless[2 * JUDGE_MAX_AGENT];
+
+	(void)state;
+	memset(endless, 'a', sizeof endless);
+	assert_int_equal(judge_agent(SLICE("")), 0);
+	assert_int_equal(judge_agent(SLICE("  ")), 0);
+	assert_int_not_equal(judge_agent(SLICE("Mozilla/5.0")), 0);
+	assert_int_equal(judge_agent(SLICE(" Mozilla/5.0 ")), judge_agent(SLICE("Mozilla/5.0")));
+	assert_int_not_equal(judge_agent(SLICE("Mozilla/5.1")), judge_agent(SLICE("Mozilla/5.0")));
+	assert_int_equal(judge_agent(slice_of(endless, sizeof endless)),
+		judge_agent(slice_of(endless, JUDGE_MAX_AGENT)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_long_agent),
 		cmocka_unit_test(test_every_text),
+		cmocka_unit_test(test_agents_have_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

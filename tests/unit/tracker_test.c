@@ -488,6 +488,9 @@ static void check_event(
 	test_numbers_equal(
 		r->name, e->sequence, r->mode == PRIVACY_ANONYMOUS + 1 ? EVENT_NO_SEQUENCE : sequence);
 	test_numbers_equal(r->name, e->link, r->kind == EVENT_CLICK ? 3 : 0);
+	/* evidence is for the mode full alone */
+	test_numbers_equal(r->name, e->network != 0, r->mode == 0);
+	test_numbers_equal(r->name, e->agent != 0, r->mode == 0 && strstr(r->headers, "User-Agent:"));
 	assert_in_range(e->ms, from, to);
 }
 
