@@ -183,7 +183,7 @@ void exchange_secured(struct exchange *x)
 {
 	must(x->waiting_count == 0 && !x->ready);
 	x->secured = true;
-	x->offer = (struct smtp_offer){0, 0};
+	x->offer = (struct smtp_offer){.flags = 0};
 	say_hello(x, "EHLO ");
 }
 

@@ -360,6 +360,7 @@ static slice serve(struct relay *r, slice in)
 		case SESSION_RESET:
 			hop_reset(r);
 			break;
+		case SESSION_LINE:
 		case SESSION_STARTTLS:
 		case SESSION_NOTHING:
 			break;

@@ -8,12 +8,13 @@
  * empty lines, or one for each recipient. */
 #define MAX_OUT (16 * SMTP_MAX_REPLY)
 
-enum action { SAY, HELLO, MAIL, RCPT, DATA, CHUNK, RESET, STARTTLS, LEAVE };
+enum action { SAY, HELLO, MAIL, RCPT, DATA, CHUNK, RESET, STARTTLS, ASK, LEAVE };
 
 /* What a hop may offer to the client through us. */
 #define PASSED                                                                                               \
 	(SMTP_OFFER_PIPELINING | SMTP_OFFER_SIZE | SMTP_OFFER_8BITMIME | SMTP_OFFER_SMTPUTF8 |               \
-		SMTP_OFFER_ENHANCED | SMTP_OFFER_DSN)
+		SMTP_OFFER_ENHANCED | SMTP_OFFER_DSN | SMTP_OFFER_AUTH | SMTP_OFFER_XCLIENT |                \
+		SMTP_OFFER_XFORWARD)
 
 /* What a command line leads to, before anything is changed. */
 struct step {
@@ -27,15 +28,31 @@ void session_init(struct session *s, const struct session_config *cfg)
 	*s = (struct session){.cfg = cfg, .secured = cfg->tls_first};
 	buf_init(&s->out, MAX_OUT);
 	buf_init(&s->message, cfg->max_message);
+	buf_init(&s->line, SMTP_MAX_SASL);
+	buf_init(&s->helo, SMTP_MAX_COMMAND);
+	buf_init(&s->xforward, SESSION_MAX_XFORWARD);
 	buf_init(&s->envelope.sender, SMTP_MAX_PARAMS);
 	buf_init(&s->envelope.sender_params, SMTP_MAX_PARAMS);
 	buf_init(&s->envelope.recipients, (SESSION_MAX_RECIPIENTS + 1) * SMTP_MAX_PARAMS);
+}
+
+/* It may hold a password. */
+static void drop_line(struct session *s)
+{
+	if (s->line.len > 0)
+		explicit_bzero(s->line.p, s->line.len);
+	buf_clear(&s->line);
+	s->asking = SMTP_UNKNOWN;
 }
 
 void session_free(struct session *s)
 {
 	buf_free(&s->out);
 	buf_free(&s->message);
+	drop_line(s);
+	buf_free(&s->line);
+	buf_free(&s->helo);
+	buf_free(&s->xforward);
 	buf_free(&s->envelope.sender);
 	buf_free(&s->envelope.sender_params);
 	buf_free(&s->envelope.recipients);
@@ -58,7 +75,7 @@ slice envelope_params(const struct envelope *e, unsigned i)
 
 bool session_waits(const struct session *s)
 {
-	return s->mail == SESSION_ASKED || s->rcpt == SESSION_ASKED || s->mode == SESSION_BUSY;
+	return s->mail == SESSION_ASKED || s->rcpt == SESSION_ASKED || s->asking || s->mode == SESSION_BUSY;
 }
 
 bool session_closed(const struct session *s)
@@ -79,7 +96,8 @@ void session_close(struct session *s, int code, slice text)
 	s->mode = SESSION_CLOSED;
 }
 
-static void end_transaction(struct session *s)
+/* The transaction did not come about: what XFORWARD said of it still holds. */
+static void drop_transaction(struct session *s)
 {
 	struct envelope *e = &s->envelope;
 
@@ -102,27 +120,53 @@ static void end_transaction(struct session *s)
 		session_stop(s);
 }
 
+static void end_transaction(struct session *s)
+{
+	buf_clear(&s->xforward);
+	drop_transaction(s);
+}
+
 void session_stop(struct session *s)
 {
 	s->stopping = true;
-	if (s->mode == SESSION_SILENT ||
-		(s->mode == SESSION_COMMANDS && s->mail == SESSION_NOT_ASKED && s->rcpt == SESSION_NOT_ASKED))
+	if (s->mode == SESSION_SILENT || (s->mode == SESSION_COMMANDS && s->mail == SESSION_NOT_ASKED &&
+						 s->rcpt == SESSION_NOT_ASKED && !s->asking))
 		session_close(s, 421, SLICE("4.3.2 going down, try again later"));
 }
 
-void session_greet(struct session *s, const struct smtp_offer *offer)
+/* Mechanisms that speak of the TLS connection would speak of another one at
+ * the hop (RFC 5802, RFC 4422 A): those go no further than here. */
+static void relayable(const struct smtp_words *in, struct smtp_words *out)
+{
+	slice word;
+
+	*out = (struct smtp_words){.len = 0};
+	for (size_t at = 0; (word = smtp_words_next(in, &at)).len > 0;)
+		if (!slice_iends(word, SLICE("-PLUS")) && !slice_ieq(word, SLICE("EXTERNAL")))
+			smtp_words_add(out, word);
+}
+
+void session_offer(struct session *s, const struct smtp_offer *offer)
 {
 	uint64_t most = s->cfg->max_message;
 
 	s->offer = *offer;
+	relayable(&offer->auth, &s->offer.auth);
 	/* CHUNKING ends with us: the hop is given DATA. */
 	s->offer.flags = (offer->flags & PASSED) | SMTP_OFFER_CHUNKING;
+	if (s->offer.auth.len == 0)
+		s->offer.flags &= ~(unsigned)SMTP_OFFER_AUTH;
 	if (offer->size && offer->size < most)
 		most = offer->size;
 	if (offer->size && offer->size - most < SESSION_GROWTH)
 		most = offer->size > 2 * SESSION_GROWTH ? offer->size - SESSION_GROWTH : offer->size / 2;
 	s->offer.size = most;
 	s->message.cap = most;
+}
+
+void session_greet(struct session *s, const struct smtp_offer *offer)
+{
+	session_offer(s, offer);
 	buf_put(&s->out, SLICE("220 "));
 	buf_put(&s->out, s->cfg->host);
 	buf_put(&s->out, s->cfg->lmtp ? SLICE(" LMTP Landfall\r\n") : SLICE(" ESMTP Landfall\r\n"));
@@ -134,9 +178,23 @@ static struct step ours(int code, const char *text)
 	return (struct step){SAY, code, text};
 }
 
+/* What the answer to EHLO holds now. */
+static unsigned visible(const struct session *s)
+{
+	unsigned flags = s->offer.flags;
+
+	if (s->cfg->starttls && !s->secured)
+		flags |= SMTP_OFFER_STARTTLS;
+	if (s->cfg->auth_tls_only && !s->secured)
+		flags &= ~(unsigned)SMTP_OFFER_AUTH;
+	if (!s->trusted)
+		flags &= ~(unsigned)(SMTP_OFFER_XCLIENT | SMTP_OFFER_XFORWARD);
+	return flags;
+}
+
 static bool offered(const struct session *s, unsigned flag)
 {
-	return s->extended && (s->offer.flags & flag);
+	return s->extended && (visible(s) & flag);
 }
 
 /* Is the parameter one that we may hand on? 0, or the code of our refusal. */
@@ -155,6 +213,8 @@ static int mail_param(const struct session *s, const struct smtp_param *p)
 		return p->value.len ? 501 : 0;
 	if (offered(s, SMTP_OFFER_DSN) &&
 		(slice_ieq(p->name, SLICE("RET")) || slice_ieq(p->name, SLICE("ENVID"))))
+		return p->value.len ? 0 : 501;
+	if (offered(s, SMTP_OFFER_AUTH) && slice_ieq(p->name, SLICE("AUTH")))
 		return p->value.len ? 0 : 501;
 	return 555;
 }
@@ -253,10 +313,53 @@ static struct step starttls_step(const struct session *s, const struct smtp_comm
 		return ours(503, s->cfg->lmtp ? "5.5.1 say LHLO first" : "5.5.1 say EHLO first");
 	if (s->mail != SESSION_NOT_ASKED)
 		return ours(503, "5.5.1 not within a transaction");
+	/* The hop would still know who it is. */
+	if (s->authenticated)
+		return ours(503, "5.5.1 not behind AUTH");
 	return (struct step){STARTTLS, 220, "2.0.0 ready for TLS"};
 }
 
 /* BDAT: the bytes behind it are not commands, whatever is said to it. */
+static struct step auth_step(const struct session *s, const struct smtp_command *c)
+{
+	size_t blank = slice_chr(c->arg, ' ', 0);
+	slice rest = slice_trim(slice_from(c->arg, blank));
+
+	if (!(s->offer.flags & SMTP_OFFER_AUTH))
+		return ours(502, "5.5.1 not offered");
+	if (!s->extended)
+		return ours(503, s->cfg->lmtp ? "5.5.1 say LHLO first" : "5.5.1 say EHLO first");
+	if (!offered(s, SMTP_OFFER_AUTH))
+		return ours(538, "5.7.11 say STARTTLS first");
+	if (s->authenticated)
+		return ours(503, "5.5.1 authenticated already");
+	if (s->mail != SESSION_NOT_ASKED)
+		return ours(503, "5.5.1 not within a transaction");
+	if (!smtp_words_have(&s->offer.auth, slice_sub(c->arg, 0, blank)))
+		return ours(504, "5.5.4 mechanism not offered");
+	if (!smtp_base64(rest))
+		return ours(501, "5.5.2 response is not base64");
+	return (struct step){.action = ASK};
+}
+
+/* XCLIENT and XFORWARD. */
+static struct step about_step(const struct session *s, const struct smtp_command *c, unsigned flag)
+{
+	if (!s->trusted)
+		return ours(550, "5.7.0 not from this client");
+	if (!(s->offer.flags & flag))
+		return ours(502, "5.5.1 not offered");
+	if (!s->extended)
+		return ours(503, s->cfg->lmtp ? "5.5.1 say LHLO first" : "5.5.1 say EHLO first");
+	if (s->mail != SESSION_NOT_ASKED)
+		return ours(503, "5.5.1 not within a transaction");
+	if (c->arg.len == 0)
+		return ours(501, "5.5.4 want NAME=value");
+	if (c->verb == SMTP_XFORWARD && s->xforward.len + c->arg.len + 11 > SESSION_MAX_XFORWARD)
+		return ours(552, "5.5.4 too many attributes");
+	return (struct step){.action = ASK};
+}
+
 static bool without_tls(enum smtp_verb verb)
 {
 	return verb == SMTP_BDAT || verb == SMTP_EHLO || verb == SMTP_HELO || verb == SMTP_LHLO ||
@@ -307,11 +410,14 @@ static struct step step_of(const struct session *s, const struct smtp_command *c
 	case SMTP_POST:
 	case SMTP_CONNECT:
 		return (struct step){LEAVE, 421, "4.7.0 this is not HTTP"};
-	case SMTP_EXPN:
 	case SMTP_AUTH:
-	case SMTP_ETRN:
+		return auth_step(s, c);
 	case SMTP_XCLIENT:
+		return about_step(s, c, SMTP_OFFER_XCLIENT);
 	case SMTP_XFORWARD:
+		return about_step(s, c, SMTP_OFFER_XFORWARD);
+	case SMTP_EXPN:
+	case SMTP_ETRN:
 		return ours(502, "5.5.1 not offered");
 	case SMTP_UNKNOWN:
 		break;
@@ -356,7 +462,7 @@ static void take_rcpt(struct session *s, const struct smtp_command *c)
 	s->rcpt = SESSION_ASKED;
 }
 
-static void hello(struct session *s, enum smtp_verb verb)
+static void hello(struct session *s, const struct smtp_command *c)
 {
 	struct smtp_offer offer = s->offer;
 	struct buf text;
@@ -365,10 +471,11 @@ static void hello(struct session *s, enum smtp_verb verb)
 	if (session_closed(s))
 		return;
 	s->hello = true;
-	s->extended = verb != SMTP_HELO;
+	s->extended = c->verb != SMTP_HELO;
+	buf_clear(&s->helo);
+	buf_put(&s->helo, c->arg);
 	buf_init(&text, SMTP_MAX_REPLY);
-	if (s->cfg->starttls && !s->secured)
-		offer.flags |= SMTP_OFFER_STARTTLS;
+	offer.flags = visible(s);
 	if (s->extended)
 		smtp_offer_encode(&offer, s->cfg->host, &text);
 	else
@@ -392,6 +499,17 @@ static void take_chunk(struct session *s, const struct smtp_command *c, const st
 	s->mode = SESSION_CHUNK;
 }
 
+static enum session_wish ask(struct session *s, enum smtp_verb asking, slice word, slice rest)
+{
+	buf_put(&s->line, word);
+	if (word.len > 0)
+		buf_byte(&s->line, ' ');
+	buf_put(&s->line, rest);
+	must(!s->line.full);
+	s->asking = asking;
+	return SESSION_LINE;
+}
+
 static enum session_wish act(struct session *s, const struct smtp_command *c, const struct step *step)
 {
 	switch (step->action) {
@@ -402,7 +520,7 @@ static enum session_wish act(struct session *s, const struct smtp_command *c, co
 		take_rcpt(s, c);
 		return SESSION_RCPT;
 	case HELLO:
-		hello(s, c->verb);
+		hello(s, c);
 		return SESSION_RESET;
 	case RESET:
 		say(s, step->code, slice_str(step->text));
@@ -420,6 +538,8 @@ static enum session_wish act(struct session *s, const struct smtp_command *c, co
 		say(s, step->code, slice_str(step->text));
 		s->mode = SESSION_HANDSHAKE;
 		return SESSION_STARTTLS;
+	case ASK:
+		return ask(s, c->verb, c->word, c->arg);
 	case LEAVE:
 		session_close(s, step->code, slice_str(step->text));
 		return SESSION_NOTHING;
@@ -441,13 +561,13 @@ static bool take_command(struct session *s, slice *in, enum session_wish *wish)
 	int why, rc;
 	size_t n = smtp_line(*in, &line, &why);
 
-	if (n == 0 && in->len >= SMTP_MAX_PARAMS) {
+	if (n == 0 && in->len >= SMTP_MAX_SASL) {
 		s->skipping = true;
 		*in = slice_from(*in, in->len);
 	}
 	if (n == 0)
 		return false;
-	if (s->skipping || n > SMTP_MAX_PARAMS) {
+	if (s->skipping || n > SMTP_MAX_SASL) {
 		line = SLICE_NONE;
 		why = 0;
 		rc = -REFUSE_LINE_TOO_LONG;
@@ -462,6 +582,28 @@ static bool take_command(struct session *s, slice *in, enum session_wish *wish)
 		return false;
 	s->skipping = false;
 	*wish = act(s, &c, &step);
+	*in = slice_from(*in, n);
+	return true;
+}
+
+/* A line of the dialogue of AUTH. One that is not fit to be handed on ends the
+ * dialogue in its stead, by "*", and the hop's answer to that is the answer. */
+static bool take_sasl(struct session *s, slice *in, enum session_wish *wish)
+{
+	slice line;
+	int why;
+	size_t n = smtp_line(*in, &line, &why);
+
+	if (n == 0 && in->len >= SMTP_MAX_SASL) {
+		s->skipping = true;
+		*in = slice_from(*in, in->len);
+	}
+	if (n == 0)
+		return false;
+	if (s->skipping || n > SMTP_MAX_SASL || why || !smtp_base64(line))
+		line = SLICE("*");
+	s->skipping = false;
+	*wish = ask(s, SMTP_AUTH, SLICE_NONE, line);
 	*in = slice_from(*in, n);
 	return true;
 }
@@ -551,6 +693,8 @@ enum session_wish session_feed(struct session *s, slice *in)
 			wish = take_data(s, in);
 			continue;
 		}
+		if (s->mode == SESSION_SASL && !s->asking && take_sasl(s, in, &wish))
+			continue;
 		if (s->mode == SESSION_CLOSED || s->mode == SESSION_HANDSHAKE)
 			*in = slice_from(*in, in->len);
 		if (s->mode != SESSION_COMMANDS || !take_command(s, in, &wish))
@@ -559,13 +703,44 @@ enum session_wish session_feed(struct session *s, slice *in)
 	return wish;
 }
 
+/* As after the greeting. */
+static void forget(struct session *s)
+{
+	s->hello = s->extended = s->authenticated = false;
+	buf_clear(&s->helo);
+	end_transaction(s);
+}
+
 void session_secured(struct session *s)
 {
 	must(s->mode == SESSION_HANDSHAKE);
 	s->mode = SESSION_COMMANDS;
 	s->secured = true;
-	s->hello = s->extended = false;
-	end_transaction(s);
+	forget(s);
+}
+
+static void answer_line(struct session *s, int code)
+{
+	enum smtp_verb asking = s->asking;
+	bool taken = code / 100 == 2;
+
+	if (asking == SMTP_XFORWARD && taken) {
+		buf_put(&s->xforward, buf_slice(&s->line));
+		buf_put(&s->xforward, SLICE("\r\n"));
+	}
+	drop_line(s);
+	if (s->mode == SESSION_CLOSED)
+		return;
+	if (asking == SMTP_AUTH) {
+		s->mode = code == 334 ? SESSION_SASL : SESSION_COMMANDS;
+		s->authenticated = taken;
+	}
+	if (asking == SMTP_XCLIENT && taken)
+		forget(s);
+	if (code >= 500)
+		count_error(s);
+	if (s->stopping)
+		session_stop(s);
 }
 
 void session_answer(struct session *s, int code, slice text)
@@ -580,6 +755,8 @@ void session_answer(struct session *s, int code, slice text)
 			s->errors = 0;
 		if (!s->cfg->lmtp || ++s->answered == s->envelope.count)
 			end_transaction(s);
+	} else if (s->asking) {
+		answer_line(s, code);
 	} else if (s->mail == SESSION_ASKED) {
 		s->mail = taken ? SESSION_TAKEN : SESSION_NOT_ASKED;
 		/* RCPT may stand unanswered behind it; its recipient is kept. */
@@ -588,12 +765,12 @@ void session_answer(struct session *s, int code, slice text)
 			buf_clear(&s->envelope.sender_params);
 			s->envelope.size = 0;
 			if (s->rcpt == SESSION_NOT_ASKED)
-				end_transaction(s);
+				drop_transaction(s);
 		}
 	} else if (s->rcpt == SESSION_ASKED) {
 		s->rcpt = SESSION_NOT_ASKED;
 		s->envelope.count += taken;
 		if (s->mail == SESSION_NOT_ASKED)
-			end_transaction(s);
+			drop_transaction(s);
 	}
 }

@@ -2,7 +2,8 @@
  * in, replies and wishes out.
  *
  * The session answers what it knows itself and wishes for the rest: the answer
- * of the next hop to MAIL and RCPT, and what became of a whole message. It
+ * of the next hop to MAIL and RCPT, to lines that only the hop can answer (the
+ * dialogue of AUTH, XCLIENT, XFORWARD), and what became of a whole message. It
  * never says 250 at the end of data by itself. Commands of a pipelined group
  * are answered in their order; the first RCPT is handed on behind a MAIL that
  * is not answered yet.
@@ -19,6 +20,7 @@
 #define SESSION_MAX_ERRORS 20      /* commands refused by us in a row; then 421 */
 /* What rewriting may add to a message: kept free of the next hop's SIZE. */
 #define SESSION_GROWTH 65536
+#define SESSION_MAX_XFORWARD 2048 /* lines of XFORWARD before one transaction, with CRLF */
 /* A message buffer larger than this is given back between messages. */
 #define SESSION_KEEP (64 * 1024)
 
@@ -29,6 +31,7 @@ struct session_config {
 	bool starttls;      /* offer it */
 	bool need_tls;      /* without it nothing is done (RFC 3207 4: 530) */
 	bool tls_first;     /* TLS was there before any command (RFC 8314) */
+	bool auth_tls_only; /* AUTH is not offered without it */
 };
 
 struct recipient { /* within envelope.recipients: the address, its parameters behind it */
@@ -53,6 +56,7 @@ enum session_wish {
 	SESSION_NOTHING, /* more bytes, or an answer, are needed first */
 	SESSION_MAIL,    /* wants an answer: envelope's sender */
 	SESSION_RCPT,    /* wants an answer: the recipient behind those taken */
+	SESSION_LINE,    /* wants an answer: line goes to the hop as it is; asking says of what kind */
 	SESSION_MESSAGE, /* wants an answer (LMTP: one for each recipient): envelope and message are whole */
 	SESSION_RESET,   /* the transaction was given up; wants none */
 	SESSION_STARTTLS /* when out is written: shake hands, then session_secured */
@@ -61,6 +65,7 @@ enum session_wish {
 enum session_mode {
 	SESSION_SILENT,
 	SESSION_COMMANDS,
+	SESSION_SASL, /* between AUTH and its last answer: lines are not commands */
 	SESSION_DATA,
 	SESSION_CHUNK, /* within the bytes of a BDAT */
 	SESSION_BUSY,
@@ -78,7 +83,8 @@ struct session_chunk {
 
 struct session {
 	const struct session_config *cfg; /* borrowed */
-	struct smtp_offer offer;          /* what we promised to the client */
+	bool trusted;                     /* XCLIENT and XFORWARD are offered; set before the greeting */
+	struct smtp_offer offer;          /* what we may promise to the client */
 	struct buf out;                   /* for the client; the owner of the socket drops what it wrote */
 	struct buf message;
 	struct envelope envelope;
@@ -90,7 +96,12 @@ struct session {
 	unsigned answered;             /* LMTP: recipients that have their answer to the message */
 	bool hello, extended;          /* HELO or EHLO was said; it was EHLO */
 	bool secured;                  /* under TLS */
-	bool skipping;                 /* the rest of a line that was too long */
+	bool authenticated;
+	enum smtp_verb asking; /* AUTH, XCLIENT or XFORWARD: its line waits for an answer; else UNKNOWN */
+	struct buf line;
+	struct buf helo;     /* the name behind HELO or EHLO */
+	struct buf xforward; /* what the hop took of XFORWARD for the next transaction, lines with CRLF */
+	bool skipping;       /* the rest of a line that was too long */
 	bool stopping;
 	unsigned errors;
 };
@@ -100,6 +111,8 @@ void session_free(struct session *s);
 
 /* Greet the client: offer is what the next hop offers. */
 void session_greet(struct session *s, const struct smtp_offer *offer);
+/* It offers something else now: to be told in the next answer to EHLO. */
+void session_offer(struct session *s, const struct smtp_offer *offer);
 /* Say this reply and end the session: at the greeting, on a time limit, when
  * stopping. Does nothing to a closed session. */
 void session_close(struct session *s, int code, slice text);
@@ -109,6 +122,7 @@ void session_close(struct session *s, int code, slice text);
  * bytes behind it or after an answer. */
 enum session_wish session_feed(struct session *s, slice *in);
 /* The answer to the oldest wish that wants one; text as in struct smtp_reply.
+ * 334 to AUTH, 2xx to XCLIENT (all is forgotten) and XFORWARD have consequences.
  * 421 also ends the session; not so within the answers to a message in LMTP. */
 void session_answer(struct session *s, int code, slice text);
 /* The handshake that SESSION_STARTTLS wished for is done. All that was said

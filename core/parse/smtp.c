@@ -176,7 +176,9 @@ int smtp_command_decode(slice line, struct smtp_command *out)
 		for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
 			if (slice_ieq(out->word, slice_str(verbs[i].word)))
 				out->verb = verbs[i].verb;
-	most = out->verb == SMTP_MAIL || out->verb == SMTP_RCPT ? SMTP_MAX_PARAMS : SMTP_MAX_COMMAND;
+	most = out->verb == SMTP_MAIL || out->verb == SMTP_RCPT ? SMTP_MAX_PARAMS
+	       : out->verb == SMTP_AUTH                         ? SMTP_MAX_SASL
+								: SMTP_MAX_COMMAND;
 	if (line.len + 2 > most)
 		return -REFUSE_LINE_TOO_LONG;
 	for (size_t i = 0; i < line.len; i++)
@@ -349,6 +351,30 @@ bool smtp_size_decode(slice digits, uint64_t *out)
 	return true;
 }
 
+void smtp_xtext_encode(slice text, struct buf *out)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		uint8_t c = text.p[i];
+
+		if (c > 0x20 && c < 0x7f && c != '+' && c != '=')
+			buf_byte(out, c);
+		else
+			buf_printf(out, "+%02X", c);
+	}
+}
+
+bool smtp_base64(slice text)
+{
+	size_t n = text.len;
+
+	for (int i = 0; i < 2 && n > 0 && text.p[n - 1] == '='; i++)
+		n--;
+	for (size_t i = 0; i < n; i++)
+		if (!ascii_alnum(text.p[i]) && text.p[i] != '+' && text.p[i] != '/')
+			return false;
+	return true;
+}
+
 bool smtp_chunk_decode(slice arg, uint64_t *size, bool *last)
 {
 	size_t blank = slice_chr(arg, ' ', 0);
@@ -367,35 +393,126 @@ static const struct {
 #undef O
 };
 
+slice smtp_words(const struct smtp_words *w)
+{
+	return slice_of(w->text, w->len);
+}
+
+slice smtp_words_next(const struct smtp_words *w, size_t *at)
+{
+	slice rest = slice_from(smtp_words(w), *at), word = slice_sub(rest, 0, slice_chr(rest, ' ', 0));
+
+	*at += word.len + 1;
+	return word;
+}
+
+bool smtp_words_have(const struct smtp_words *w, slice word)
+{
+	slice one;
+
+	for (size_t at = 0; (one = smtp_words_next(w, &at)).len > 0;)
+		if (slice_ieq(one, word))
+			return true;
+	return false;
+}
+
+bool smtp_words_add(struct smtp_words *w, slice word)
+{
+	size_t blank = w->len > 0;
+
+	if (w->len + blank + word.len > sizeof w->text)
+		return false;
+	if (blank)
+		w->text[w->len++] = ' ';
+	memcpy(w->text + w->len, word.p, word.len);
+	w->len += word.len;
+	return true;
+}
+
+static void words_decode(slice text, struct smtp_words *out)
+{
+	*out = (struct smtp_words){.len = 0};
+	for (size_t at = 0, to; at < text.len; at = to + 1) {
+		slice word;
+		size_t i = 0;
+
+		to = slice_chr(text, ' ', at);
+		if (to == SLICE_NPOS)
+			to = text.len;
+		word = slice_sub(text, at, to);
+		while (i < word.len && word.p[i] > 0x20 && word.p[i] < 0x7f)
+			i++;
+		if (word.len > 0 && (i < word.len || !smtp_words_add(out, word)))
+			return;
+	}
+}
+
+/* "AUTH=PLAIN LOGIN" is how some clients and servers had it before RFC 2554. */
+static void line_decode(slice line, struct smtp_offer *o)
+{
+	size_t end = slice_chr(line, ' ', 0);
+	slice rest;
+
+	if (slice_istarts(line, SLICE("AUTH=")))
+		end = 4;
+	rest = slice_trim(slice_from(line, end == SLICE_NPOS ? line.len : end + 1));
+	line = slice_sub(line, 0, end);
+	for (size_t i = 0; i < sizeof offers / sizeof *offers; i++)
+		if (slice_ieq(line, slice_str(offers[i].word)))
+			o->flags |= offers[i].flag;
+	if (slice_ieq(line, SLICE("SIZE")))
+		smtp_size_decode(rest, &o->size);
+	else if (slice_ieq(line, SLICE("AUTH")) && rest.len > 0)
+		words_decode(rest, &o->auth);
+	else if (slice_ieq(line, SLICE("XCLIENT")))
+		words_decode(rest, &o->xclient);
+	else if (slice_ieq(line, SLICE("XFORWARD")))
+		words_decode(rest, &o->xforward);
+}
+
 struct smtp_offer smtp_offer_decode(slice text)
 {
-	struct smtp_offer o = {0, 0};
+	struct smtp_offer o = {.flags = 0};
 	size_t lf = slice_chr(text, '\n', 0);
 
 	/* The first line is the greeting. */
 	while (lf != SLICE_NPOS) {
-		size_t from = lf + 1, blank;
-		slice line;
+		size_t from = lf + 1;
 
 		lf = slice_chr(text, '\n', from);
-		line = slice_trim(slice_sub(text, from, lf));
-		blank = slice_chr(line, ' ', 0);
-		for (size_t i = 0; i < sizeof offers / sizeof *offers; i++)
-			if (slice_ieq(slice_sub(line, 0, blank), slice_str(offers[i].word)))
-				o.flags |= offers[i].flag;
-		if (blank != SLICE_NPOS && slice_istarts(line, SLICE("SIZE ")))
-			smtp_size_decode(slice_trim(slice_from(line, blank)), &o.size);
+		line_decode(slice_trim(slice_sub(text, from, lf)), &o);
 	}
+	if (o.auth.len == 0)
+		o.flags &= ~(unsigned)SMTP_OFFER_AUTH;
 	return o;
+}
+
+static slice words_of(const struct smtp_offer *o, unsigned flag)
+{
+	switch (flag) {
+	case SMTP_OFFER_AUTH:
+		return smtp_words(&o->auth);
+	case SMTP_OFFER_XCLIENT:
+		return smtp_words(&o->xclient);
+	case SMTP_OFFER_XFORWARD:
+		return smtp_words(&o->xforward);
+	default:
+		return SLICE_NONE;
+	}
 }
 
 void smtp_offer_encode(const struct smtp_offer *o, slice host, struct buf *out)
 {
 	buf_put(out, host);
 	for (size_t i = 0; i < sizeof offers / sizeof *offers; i++) {
+		slice words = words_of(o, offers[i].flag);
+
 		if (!(o->flags & offers[i].flag))
 			continue;
 		buf_printf(out, "\n%s", offers[i].word);
+		if (words.len > 0)
+			buf_byte(out, ' ');
+		buf_put(out, words);
 		if (offers[i].flag == SMTP_OFFER_SIZE && o->size)
 			buf_printf(out, " %llu", (unsigned long long)o->size);
 	}

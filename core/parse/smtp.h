@@ -16,8 +16,10 @@
 
 #define SMTP_MAX_COMMAND 512       /* RFC 5321 4.5.3.1.4, with CRLF */
 #define SMTP_MAX_PARAMS 2048       /* MAIL and RCPT with their parameters (RFC 3461, 4954, 6531), with CRLF */
+#define SMTP_MAX_SASL 12288        /* AUTH and the lines of its dialogue (RFC 4954 4), with CRLF */
+#define SMTP_MAX_WORDS 256         /* behind AUTH, XCLIENT or XFORWARD in an offer */
 #define SMTP_MAX_PATH 1000         /* RFC 5321 says 256; SRS and BATV are known to go past it */
-#define SMTP_MAX_REPLY_LINE 2048   /* a longer reply line is cut */
+#define SMTP_MAX_REPLY_LINE 12288  /* a longer reply line is cut; a challenge of AUTH must not be */
 #define SMTP_MAX_REPLY (64 * 1024) /* all lines of one reply; more is refused */
 #define SMTP_MAX_QUEUE_ID 64
 
@@ -68,7 +70,8 @@ struct smtp_command { /* borrows the line */
 
 /* 0. -REFUSE_SYNTAX: verb known, its path or parameters are not in order (the
  * verb is filled). -REFUSE_LINE_TOO_LONG: past SMTP_MAX_COMMAND, or past
- * SMTP_MAX_PARAMS for MAIL and RCPT, or a path past SMTP_MAX_PATH. */
+ * SMTP_MAX_PARAMS for MAIL and RCPT, or SMTP_MAX_SASL for AUTH, or a path past
+ * SMTP_MAX_PATH. */
 int smtp_command_decode(slice line, struct smtp_command *out);
 
 struct smtp_param {
@@ -115,7 +118,10 @@ slice smtp_queue_id(slice text);
 	O(ENHANCED, 16, "ENHANCEDSTATUSCODES") /* RFC 2034 */                                                \
 	O(DSN, 32, "DSN")                      /* RFC 3461 */                                                \
 	O(CHUNKING, 64, "CHUNKING")            /* RFC 3030 */                                                \
-	O(STARTTLS, 128, "STARTTLS")           /* RFC 3207 */
+	O(STARTTLS, 128, "STARTTLS")           /* RFC 3207 */                                                \
+	O(AUTH, 256, "AUTH")                   /* RFC 4954 */                                                \
+	O(XCLIENT, 512, "XCLIENT")             /* Postfix, as the next */                                    \
+	O(XFORWARD, 1024, "XFORWARD")
 
 enum smtp_offers {
 #define O(name, bit, word) SMTP_OFFER_##name = bit,
@@ -123,14 +129,31 @@ enum smtp_offers {
 #undef O
 };
 
+struct smtp_words { /* printable ASCII, parted by one blank */
+	char text[SMTP_MAX_WORDS];
+	size_t len;
+};
+
 struct smtp_offer {
 	unsigned flags; /* SMTP_OFFER_... */
 	uint64_t size;  /* largest message, 0: none named */
+	struct smtp_words auth, xclient, xforward;
 };
 /* text: of the reply, as in struct smtp_reply. Keywords unknown are skipped. */
 struct smtp_offer smtp_offer_decode(slice text);
+slice smtp_words(const struct smtp_words *w);
+/* In any case of letters. */
+bool smtp_words_have(const struct smtp_words *w, slice word);
+/* False: there is no room. */
+bool smtp_words_add(struct smtp_words *w, slice word);
+/* The next word, *at moved behind it; empty: no more. */
+slice smtp_words_next(const struct smtp_words *w, size_t *at);
 /* Append the text of a reply to EHLO. */
 void smtp_offer_encode(const struct smtp_offer *o, slice host, struct buf *out);
+/* Append text as xtext (RFC 3461 4): what is not printable ASCII, "+" and "=" become +XX. */
+void smtp_xtext_encode(slice text, struct buf *out);
+/* Base64 in its letters and end, of any length; that also goes for "=" (RFC 4954 4). */
+bool smtp_base64(slice text);
 /* Digits only, at most 20 of them, no overflow. */
 bool smtp_size_decode(slice digits, uint64_t *out);
 /* The argument of BDAT: "123" or "123 LAST". False: not in order. */
