@@ -37,7 +37,8 @@ void exchange_open(struct exchange *x)
 static bool ends_group(enum exchange_step step)
 {
 	return step == EXCHANGE_GREETING || step == EXCHANGE_HELLO || step == EXCHANGE_STARTTLS ||
-	       step == EXCHANGE_DATA || step == EXCHANGE_DOT || step == EXCHANGE_QUIT;
+	       step == EXCHANGE_AUTH || step == EXCHANGE_XCLIENT || step == EXCHANGE_DATA ||
+	       step == EXCHANGE_DOT || step == EXCHANGE_QUIT;
 }
 
 static bool may_send(const struct exchange *x)
@@ -106,6 +107,14 @@ void exchange_rcpt(struct exchange *x, slice address, slice params)
 
 	put_path(x, address, params);
 	end(x, EXCHANGE_RCPT, at);
+}
+
+void exchange_line(struct exchange *x, enum exchange_step step, slice line)
+{
+	size_t at = begin(x, "");
+
+	buf_put(&x->text, line);
+	end(x, step, at);
 }
 
 void exchange_data(struct exchange *x)
@@ -191,8 +200,9 @@ void exchange_secured(struct exchange *x)
 static bool start_tls(struct exchange *x, enum exchange_step *step)
 {
 	x->ready = true;
-	if (x->tls == EXCHANGE_TLS_OFF || x->secured)
+	if (x->tls == EXCHANGE_TLS_OFF || x->secured || x->settled)
 		return false;
+	x->settled = true;
 	if (x->offer.flags & SMTP_OFFER_STARTTLS) {
 		end(x, EXCHANGE_STARTTLS, begin(x, "STARTTLS"));
 		x->ready = false;
@@ -213,6 +223,12 @@ static bool greeted(struct exchange *x, enum exchange_step *where)
 
 	if (step == EXCHANGE_STARTTLS && code != 220)
 		x->ready = x->tls == EXCHANGE_TLS_MAY && code != 421;
+	/* It has forgotten all, and may offer something else now. */
+	if (step == EXCHANGE_XCLIENT && code / 100 == 2) {
+		x->ready = false;
+		say_hello(x, "EHLO ");
+		return false;
+	}
 	if (step == EXCHANGE_GREETING && code / 100 == 2) {
 		say_hello(x, "EHLO ");
 		return true;
@@ -233,7 +249,9 @@ static bool greeted(struct exchange *x, enum exchange_step *where)
 /* Is this a code that the step can be answered with at all? */
 static bool fits(enum exchange_step step, int code)
 {
-	return step == EXCHANGE_DATA ? code == 354 || code >= 400 : code / 100 != 3;
+	if (step == EXCHANGE_DATA)
+		return code == 354 || code >= 400;
+	return code / 100 != 3 || (step == EXCHANGE_AUTH && code == 334);
 }
 
 int exchange_feed(struct exchange *x, slice *in, enum exchange_step *step)

@@ -13,7 +13,7 @@
 #include "core/base/buf.h"
 #include "core/parse/smtp.h"
 
-#define EXCHANGE_MAX_QUEUE 112      /* commands queued or unanswered: a transaction of 100 recipients */
+#define EXCHANGE_MAX_QUEUE 128      /* commands queued or unanswered: a transaction of 100 recipients */
 #define EXCHANGE_PIECE (128 * 1024) /* message bytes put ahead of the socket */
 #define EXCHANGE_KEEP (64 * 1024)   /* a larger buffer is given back after each message */
 
@@ -22,6 +22,10 @@ enum exchange_step {
 	EXCHANGE_GREETING, /* an answer only when the hop does not want us */
 	EXCHANGE_HELLO,    /* EHLO, or HELO after it: the hop is ready, or does not want us */
 	EXCHANGE_STARTTLS, /* 220: shake hands now, then exchange_secured. Else TLS cannot be had */
+	EXCHANGE_AUTH,     /* and each line of its dialogue */
+	EXCHANGE_XCLIENT,  /* 2xx: EHLO goes out anew, its answer follows as EXCHANGE_HELLO */
+	EXCHANGE_XFORWARD, /* the client's */
+	EXCHANGE_ABOUT,    /* XFORWARD whose answer nobody waits for */
 	EXCHANGE_MAIL,
 	EXCHANGE_RCPT,
 	EXCHANGE_DATA,
@@ -50,7 +54,8 @@ struct exchange {
 	struct smtp_stuff body;
 	bool sending; /* the body is on its way */
 	bool extended, ready;
-	bool secured; /* under TLS */
+	bool settled;      /* whether to say STARTTLS is behind us */
+	bool secured;      /* under TLS */
 	unsigned messages; /* that the hop answered */
 	unsigned refused;  /* answers of 4xx and 5xx since it last took one */
 };
@@ -64,6 +69,9 @@ void exchange_open(struct exchange *x);
  * anew. */
 void exchange_secured(struct exchange *x);
 
+/* Queue a line that is not ours as it is: EXCHANGE_AUTH, _XCLIENT, _XFORWARD or
+ * _ABOUT; without CRLF. */
+void exchange_line(struct exchange *x, enum exchange_step step, slice line);
 /* Each queues one command. address without <>; params may be empty and hold
  * only what the hop offers; size: of the message for SIZE=, 0 to leave it out. */
 void exchange_mail(struct exchange *x, slice address, slice params, uint64_t size);

@@ -1,6 +1,7 @@
 #include "rewriter/relay.h"
 
 #include "core/base/must.h"
+#include "rewriter/xforward.h"
 
 #define UNREACHED "4.4.1 next hop does not answer"
 #define LOST "4.4.2 connection to the next hop lost"
@@ -30,6 +31,15 @@ void relay_init(struct relay *r, const struct session_config *cfg, const struct 
 	/* Rendering adds tokens; how much may be added is decided where it is done. */
 	buf_init(&r->copy.rendered, SIZE_MAX / 2);
 	buf_init(&r->copy.sender, SMTP_MAX_PATH);
+	buf_init(&r->copy.ident, XFORWARD_MAX_IDENT);
+}
+
+void relay_client_is(struct relay *r, const struct ip *address, uint16_t port, bool trusted)
+{
+	r->has_client = true;
+	r->client = *address;
+	r->client_port = port;
+	r->session.trusted = trusted;
 }
 
 void relay_free(struct relay *r)
@@ -40,6 +50,7 @@ void relay_free(struct relay *r)
 	buf_free(&r->texts);
 	buf_free(&r->copy.rendered);
 	buf_free(&r->copy.sender);
+	buf_free(&r->copy.ident);
 }
 
 /* The connection goes, one way or the other. */
@@ -49,7 +60,9 @@ static void part(struct relay *r, enum relay_parting how)
 		r->parting = how;
 	r->hop = RELAY_HOP_NONE;
 	r->exchange = NULL;
-	r->mail_sent = r->used = r->own = false;
+	r->mail_sent = r->used = r->own = r->about = false;
+	r->told = 0;
+	r->xclient = 0;
 }
 
 static void hop_drop(struct relay *r)
@@ -61,11 +74,51 @@ static void hop_drop(struct relay *r)
 	part(r, RELAY_DROPS);
 }
 
+/* What of XFORWARD the hop does not know yet: lines of the client's, which know
+ * more than we of whom it speaks for, else what we know of the client. */
+static void put_about(struct relay *r, slice ident)
+{
+	const struct session *s = &r->session;
+	struct xforward f = {.helo = buf_slice(&s->helo),
+		.protocol = s->cfg->lmtp  ? SLICE("LMTP")
+			    : s->extended ? SLICE("ESMTP")
+					  : SLICE("SMTP"),
+		.port = r->client_port,
+		.ident = ident};
+	struct buf line;
+
+	while (r->told < s->xforward.len) {
+		size_t end = slice_chr(buf_slice(&s->xforward), '\r', r->told);
+
+		exchange_line(r->exchange, EXCHANGE_ABOUT, slice_sub(buf_slice(&s->xforward), r->told, end));
+		r->told = end + 2;
+		r->about = true;
+	}
+	if (!s->cfg->tell_client || !(r->exchange->offer.flags & SMTP_OFFER_XFORWARD))
+		return;
+	if (s->xforward.len == 0 && r->has_client)
+		f.address = &r->client;
+	buf_init(&line, SMTP_MAX_COMMAND);
+	if (xforward_put(&f, &r->exchange->offer.xforward, &line)) {
+		exchange_line(r->exchange, EXCHANGE_ABOUT, buf_slice(&line));
+		r->about = true;
+	}
+	buf_free(&line);
+}
+
+static void say_rset(struct relay *r)
+{
+	exchange_rset(r->exchange);
+	r->about = false;
+	r->told = 0;
+}
+
 static void send_mail(struct relay *r)
 {
 	const struct envelope *e = &r->session.envelope;
 	uint64_t size = e->size ? e->size + SESSION_GROWTH : 0, most = r->exchange->offer.size;
 
+	put_about(r, SLICE_NONE);
 	exchange_mail(r->exchange, buf_slice(&e->sender), buf_slice(&e->sender_params),
 		most && size > most ? most : size);
 	r->mail_sent = true;
@@ -88,6 +141,8 @@ static unsigned needs(const struct envelope *e, unsigned n)
 			flags |= SMTP_OFFER_SMTPUTF8;
 		else if (slice_ieq(p.name, SLICE("RET")) || slice_ieq(p.name, SLICE("ENVID")))
 			flags |= SMTP_OFFER_DSN;
+		else if (slice_ieq(p.name, SLICE("AUTH")))
+			flags |= SMTP_OFFER_AUTH;
 	}
 	for (unsigned i = 0; i < n; i++)
 		if (envelope_params(e, i).len > 0)
@@ -114,8 +169,8 @@ static void say_rcpt(struct relay *r, unsigned i)
 
 static void hop_reset(struct relay *r)
 {
-	if (r->mail_sent && r->hop == RELAY_HOP_HELD) {
-		exchange_rset(r->exchange);
+	if ((r->mail_sent || r->about) && r->hop == RELAY_HOP_HELD) {
+		say_rset(r);
 		r->used = true;
 	}
 	r->mail_sent = false;
@@ -132,12 +187,34 @@ static void need_hop(struct relay *r)
 		r->hop = RELAY_HOP_WANTED;
 }
 
+/* Hand on the line that the session wants answered. */
+static void say_line(struct relay *r)
+{
+	slice line = buf_slice(&r->session.line);
+
+	switch (r->session.asking) {
+	case SMTP_AUTH:
+		exchange_line(r->exchange, EXCHANGE_AUTH, line);
+		break;
+	case SMTP_XCLIENT:
+		exchange_line(r->exchange, EXCHANGE_XCLIENT, line);
+		break;
+	default:
+		exchange_line(r->exchange, EXCHANGE_XFORWARD, line);
+		break;
+	}
+}
+
 /* Ask the hop what the session wants to know of it. */
 static void probe(struct relay *r)
 {
 	need_hop(r);
 	if (r->hop != RELAY_HOP_HELD)
 		return;
+	if (r->session.asking) {
+		say_line(r);
+		return;
+	}
 	if (r->session.mail != SESSION_ASKED && r->session.rcpt != SESSION_ASKED)
 		return;
 	if (!suits(r)) {
@@ -151,6 +228,46 @@ static void probe(struct relay *r)
 		say_rcpt(r, r->session.envelope.count);
 }
 
+static bool has_envelope_id(slice params)
+{
+	struct smtp_param p;
+
+	while (smtp_param_next(&params, &p) > 0)
+		if (slice_ieq(p.name, SLICE("ENVID")))
+			return true;
+	return false;
+}
+
+/* MAIL for the copy under way: with a name in ENVID where the client gave none. */
+static void mail_copy(struct relay *r)
+{
+	const struct envelope *e = &r->session.envelope;
+	const struct relay_copy *c = &r->copy;
+	slice sender = c->has_sender ? buf_slice(&c->sender) : buf_slice(&e->sender);
+	bool dsn = r->exchange->offer.flags & SMTP_OFFER_DSN;
+	struct buf params;
+
+	put_about(r, buf_slice(&c->ident));
+	buf_init(&params, SMTP_MAX_PARAMS + XFORWARD_MAX_IDENT);
+	buf_put(&params, buf_slice(&e->sender_params));
+	if (c->ident.len > 0 && dsn && !has_envelope_id(buf_slice(&params))) {
+		buf_str(&params, params.len > 0 ? " ENVID=" : "ENVID=");
+		buf_put(&params, buf_slice(&c->ident));
+	}
+	exchange_mail(r->exchange, sender, buf_slice(&params), c->message.len);
+	buf_free(&params);
+}
+
+/* Must MAIL be said anew for the sake of the copy's name? */
+static bool to_be_named(const struct relay *r)
+{
+	const struct session_config *cfg = r->session.cfg;
+	unsigned offer = r->exchange->offer.flags;
+
+	return r->copy.ident.len > 0 && ((cfg->tell_client && (offer & SMTP_OFFER_XFORWARD)) ||
+						(cfg->envelope_id && (offer & SMTP_OFFER_DSN)));
+}
+
 static void deliver(struct relay *r)
 {
 	const struct envelope *e = &r->session.envelope;
@@ -159,11 +276,10 @@ static void deliver(struct relay *r)
 
 	/* The transaction in which the recipients were asked for will do if it
 	 * holds these very ones. */
-	if (!r->mail_sent || r->copy.has_sender || !all || r->held != e->count) {
+	if (!r->mail_sent || r->copy.has_sender || to_be_named(r) || !all || r->held != e->count) {
 		if (r->mail_sent)
-			exchange_rset(x);
-		exchange_mail(x, r->copy.has_sender ? buf_slice(&r->copy.sender) : buf_slice(&e->sender),
-			buf_slice(&e->sender_params), r->copy.message.len);
+			say_rset(r);
+		mail_copy(r);
 		for (unsigned i = all ? 0 : r->at; i < (all ? e->count : r->at + 1); i++)
 			say_rcpt(r, i);
 		r->mail_sent = true;
@@ -272,6 +388,7 @@ static void prepare_copy(struct relay *r)
 	c->has_sender = c->tracked = c->shared = false;
 	buf_clear(&c->rendered);
 	buf_clear(&c->sender);
+	buf_clear(&c->ident);
 	c->message = buf_slice(&r->session.message);
 	r->world->prepare(r->arg, &r->session.envelope, r->at, c->message, r->most, c);
 	/* Others have theirs already; or one will be refused, and not the others. */
@@ -361,6 +478,8 @@ static slice serve(struct relay *r, slice in)
 			hop_reset(r);
 			break;
 		case SESSION_LINE:
+			probe(r);
+			break;
 		case SESSION_STARTTLS:
 		case SESSION_NOTHING:
 			break;
@@ -375,8 +494,8 @@ static void release(struct relay *r)
 	const struct session *s = &r->session;
 	bool over = relay_client_done(r);
 
-	if (!over &&
-		(s->mode == SESSION_SILENT || s->mail != SESSION_NOT_ASKED || s->rcpt != SESSION_NOT_ASKED))
+	if (!over && (s->mode == SESSION_SILENT || s->mode == SESSION_SASL || s->mail != SESSION_NOT_ASKED ||
+			     s->rcpt != SESSION_NOT_ASKED || s->asking || s->xforward.len > 0))
 		return;
 	if (r->hop == RELAY_HOP_WANTED) {
 		r->hop = RELAY_HOP_NONE;
@@ -615,7 +734,8 @@ static void answer_data(struct relay *r, int code, slice text)
 
 static void answer_dot(struct relay *r, int code, slice text)
 {
-	r->mail_sent = false;
+	r->mail_sent = r->about = false;
+	r->told = 0;
 	r->used = true;
 	if (r->exchange->sending || r->exchange->out.len > 0)
 		hop_drop(r); /* refused half-way: the rest would be taken for commands */
@@ -637,11 +757,55 @@ void relay_synced(struct relay *r)
 	go_on(r);
 }
 
+/* To a line of the client's. Behind AUTH and XCLIENT the hop takes this
+ * connection for the client's own, whatever it said. */
+static void answer_line(struct relay *r, enum exchange_step step, int code, slice text)
+{
+	r->own |= step != EXCHANGE_XFORWARD;
+	if (step == EXCHANGE_XCLIENT && code / 100 == 2) {
+		r->xclient = code;
+		buf_clear(&r->text);
+		buf_put(&r->text, text);
+		return;
+	}
+	session_answer(&r->session, code, text);
+	if (step == EXCHANGE_XFORWARD && code / 100 == 2) {
+		r->about = true;
+		r->told = r->session.xforward.len;
+	}
+}
+
+/* To the EHLO behind XCLIENT. */
+static void answer_hello(struct relay *r, int code)
+{
+	int xclient = r->xclient;
+
+	if (!xclient || code / 100 != 2) {
+		hop_drop(r);
+		answer_for_hop(r, 421, SLICE(LOST));
+		return;
+	}
+	r->xclient = 0;
+	r->most = r->exchange->offer.size;
+	session_offer(&r->session, &r->exchange->offer);
+	session_answer(&r->session, xclient, buf_slice(&r->text));
+}
+
 static void hop_answer(struct relay *r, enum exchange_step step, int code, slice text)
 {
 	/* RSET belongs to what was before. */
 	r->heard |= step != EXCHANGE_RSET;
 	switch (step) {
+	case EXCHANGE_AUTH:
+	case EXCHANGE_XCLIENT:
+	case EXCHANGE_XFORWARD:
+		answer_line(r, step, code, text);
+		break;
+	case EXCHANGE_HELLO:
+		answer_hello(r, code);
+		break;
+	case EXCHANGE_ABOUT:
+		break;
 	case EXCHANGE_MAIL:
 		answer_mail(r, code, text);
 		break;

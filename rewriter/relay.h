@@ -7,6 +7,11 @@
  * hears 2xx only after the hop said 2xx to each copy and, where events were
  * recorded, after these are safe on disk.
  *
+ * AUTH and XCLIENT tie the connection to the client: nobody else gets it, and
+ * when it is lost the client must come again, as only the client can say anew
+ * who it is. What XFORWARD said is kept for the transaction and told again
+ * wherever that is opened anew.
+ *
  * SMTP has one reply for all recipients. Where their copies fared alike it is
  * the hop's; where not it is 451. LMTP has a reply for each. The world remembers
  * who was taken until the client heard it, so that these are not sent to again
@@ -24,6 +29,7 @@
 #define LF_REWRITER_RELAY_H
 
 #include "core/model/event.h"
+#include "core/parse/ip.h"
 #include "rewriter/exchange.h"
 #include "rewriter/session.h"
 
@@ -46,6 +52,7 @@ struct relay_copy {
 	struct buf rendered;
 	bool has_sender; /* use sender instead of the envelope's */
 	struct buf sender;
+	struct buf ident;   /* our name for it, [a-z0-9.]: for ENVID and XFORWARD; empty: none */
 	bool tracked;       /* record event */
 	struct event event; /* SENT, all but time and queue id */
 	/* The world's own. content outlives the copy, 0 with each new message. */
@@ -112,6 +119,12 @@ struct relay {
 	enum relay_parting parting; /* whoever owns the connections carries it out and clears it */
 	bool own;      /* the connection carries the client's identity: set while held, lost with it */
 	bool own_lost; /* it was: the client hears 421, and comes again */
+	int xclient;   /* the answer to XCLIENT, its text in text, while EHLO is under way; 0: none */
+	bool about;    /* the hop was told something by XFORWARD that a RSET must take back */
+	size_t told;   /* bytes of session.xforward that it knows */
+	bool has_client;
+	struct ip client; /* its address and port, for XFORWARD */
+	uint16_t client_port;
 	bool client_gone;
 	enum { RELAY_PROBE, RELAY_DELIVER, RELAY_SYNC } phase;
 	bool mail_sent;  /* the hop has MAIL of this transaction */
@@ -138,6 +151,9 @@ struct relay {
  * NULL: not known yet, the relay wants a connection first. */
 void relay_init(struct relay *r, const struct session_config *cfg, const struct smtp_offer *offer,
 	const struct relay_world *world, void *arg);
+/* Who the client is, for XFORWARD; trusted: it may say so itself. Before anything
+ * else. */
+void relay_client_is(struct relay *r, const struct ip *address, uint16_t port, bool trusted);
 /* Does not touch a connection that is held. */
 void relay_free(struct relay *r);
 

@@ -32,6 +32,8 @@ struct session_config {
 	bool need_tls;      /* without it nothing is done (RFC 3207 4: 530) */
 	bool tls_first;     /* TLS was there before any command (RFC 8314) */
 	bool auth_tls_only; /* AUTH is not offered without it */
+	bool tell_client;   /* the relay's: tell the hop of the client and the copy by XFORWARD */
+	bool envelope_id;   /* the relay's: name each copy in ENVID, also where MAIL would not be said anew */
 };
 
 struct recipient { /* within envelope.recipients: the address, its parameters behind it */

@@ -429,9 +429,9 @@ bool smtp_words_add(struct smtp_words *w, slice word)
 	return true;
 }
 
+/* Add those that are not there. */
 static void words_decode(slice text, struct smtp_words *out)
 {
-	*out = (struct smtp_words){.len = 0};
 	for (size_t at = 0, to; at < text.len; at = to + 1) {
 		slice word;
 		size_t i = 0;
@@ -442,7 +442,9 @@ static void words_decode(slice text, struct smtp_words *out)
 		word = slice_sub(text, at, to);
 		while (i < word.len && word.p[i] > 0x20 && word.p[i] < 0x7f)
 			i++;
-		if (word.len > 0 && (i < word.len || !smtp_words_add(out, word)))
+		if (i < word.len)
+			return;
+		if (word.len > 0 && !smtp_words_have(out, word) && !smtp_words_add(out, word))
 			return;
 	}
 }
@@ -462,7 +464,7 @@ static void line_decode(slice line, struct smtp_offer *o)
 			o->flags |= offers[i].flag;
 	if (slice_ieq(line, SLICE("SIZE")))
 		smtp_size_decode(rest, &o->size);
-	else if (slice_ieq(line, SLICE("AUTH")) && rest.len > 0)
+	else if (slice_ieq(line, SLICE("AUTH")))
 		words_decode(rest, &o->auth);
 	else if (slice_ieq(line, SLICE("XCLIENT")))
 		words_decode(rest, &o->xclient);
