@@ -91,6 +91,24 @@ static void learn_sender(struct join *j, const struct log_fact *line)
 		k->state = IN_VAIN;
 }
 
+/* A new message, whatever the id stood for before. XFORWARD may have told Postfix
+ * our name of it: that is known before the rewriter's event comes, and also
+ * where the reply with the queue id never reached the rewriter. */
+static void learn_client(struct join *j, const struct log_fact *line)
+{
+	struct known *k;
+	struct token t;
+
+	queue_table_drop(j->table, line->id);
+	if (!j->cfg.sealer || token_open_return(j->cfg.sealer, j->cfg.domain, line->other_id, &t) != 0)
+		return;
+	k = queue_table_get(j->table, line->id);
+	if (!k)
+		return;
+	k->state = OURS;
+	k->who = (struct join_identity){.campaign = t.campaign, .lane = t.lane, .sequence = t.sequence};
+}
+
 /* postsuper -r: the message goes on under a new id; Redis knows the first one. */
 static void learn_requeue(struct join *j, const struct log_fact *line)
 {
@@ -151,8 +169,7 @@ enum join_found join_read(
 
 	switch (line->kind) {
 	case LOG_FACT_CLIENT:
-		/* A new message, whatever the id stood for before. */
-		queue_table_drop(j->table, line->id);
+		learn_client(j, line);
 		return JOIN_NOTHING;
 	case LOG_FACT_REQUEUE:
 		learn_requeue(j, line);

@@ -1,7 +1,8 @@
 /* Whose delivery is it? Lines of a Postfix log in, events out. pure.
  *
  * The identity of a message is taken from its return path (VERP) where that is
- * ours, which qmgr prints at every attempt; else the caller must look it up
+ * ours, which qmgr prints at every attempt, or from the name that XFORWARD gave
+ * it, which smtpd prints as orig_queue_id; else the caller must look it up
  * under the queue id. What is learnt stays in a table by queue id, so that a
  * requeued message keeps it and the end of a deferred one is told once.
  */
@@ -15,7 +16,7 @@
 #define JOIN_CAP (1u << 20) /* messages known at once, by default */
 
 struct join_config {
-	struct sealer *sealer; /* borrowed; NULL: no return path is ours */
+	struct sealer *sealer; /* borrowed; NULL: no return path and no name is ours */
 	slice domain;          /* of our return paths; borrowed; empty: none is ours */
 	size_t cap;
 };

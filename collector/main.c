@@ -24,7 +24,7 @@
 struct collector {
 	struct config config;
 	struct keyring ring;
-	struct sealer *sealer; /* NULL: no return path is ours */
+	struct sealer *sealer; /* NULL: no return path and no name is ours */
 	struct outbox *outbox; /* NULL: no log is followed */
 	struct log_intake *intake;
 	struct fold *fold;
@@ -148,7 +148,7 @@ static int open_intake(struct collector *c, struct buf *why)
 		.arg = c};
 	int rc;
 
-	if (in.domain.len) {
+	if (in.domain.len || cfg->rewriter_xforward) {
 		if (keyfile_load(config_path(cfg, cfg->keys_file), &c->ring, why) < 0) {
 			fprintf(stderr, "landfall-collector: %.*s\n", SLICE_FMT(buf_slice(why)));
 			return EXIT_WORLD;

@@ -50,6 +50,7 @@ void copier_close(struct copier **cp)
 	free(c);
 }
 
+/* The return path, and the same token as the name of the copy. */
 static void seal_sender(
 	struct copier *c, const struct envelope *e, const struct event *sent, struct relay_copy *copy)
 {
@@ -58,6 +59,9 @@ static void seal_sender(
 		.lane = sent->lane,
 		.sequence = sent->sequence};
 
+	/* A copy without a name goes all the same. */
+	if (c->cfg.ident && token_seal_return(c->sealer, c->cfg.return_path_domain, &t, &copy->ident) != 0)
+		buf_clear(&copy->ident);
 	/* Bounces and automatic answers come from <> and must stay so. */
 	if (c->cfg.return_path_domain.len == 0 || e->sender.len == 0)
 		return;

@@ -22,6 +22,7 @@ struct copier_config { /* all of it is borrowed */
 	struct policy policy;
 	const struct keyring *ring;
 	slice return_path_domain; /* empty: the sender is left alone */
+	bool ident;               /* name each copy, see relay_copy */
 	struct outbox *outbox;
 	struct sequence *sequence;
 	struct recent *recent;

@@ -114,6 +114,36 @@ static void bounces(void **state)
 	assert_true(join_in_vain(j, SLICE("BBBBBB1")));
 }
 
+/* "IDENT=" of XFORWARD. */
+static void by_name(void **state)
+{
+	struct token t = {.kind = TOKEN_RETURN, .campaign = 42, .lane = 5, .sequence = 9};
+	struct event ev;
+	struct buf line;
+	slice id;
+
+	(void)state;
+	buf_init(&line, 1000);
+	buf_str(&line, "AAAAAA1: client=h[192.0.2.9], orig_queue_id=");
+	assert_int_equal(token_seal_return(sealer, DOMAIN, &t, &line), 0);
+	buf_str(&line, ", orig_client=unknown[192.0.2.7]");
+	buf_byte(&line, 0);
+	assert_int_equal(feed((const char *)line.p, 0, &ev, &id), JOIN_NOTHING);
+	/* The return path is somebody else's: the name holds. */
+	feed("AAAAAA1: from=<a@b.test>, size=1, nrcpt=1 (queue active)", 0, &ev, &id);
+	assert_int_equal(feed("AAAAAA1" SENT, 0, &ev, &id), JOIN_EVENT);
+	assert_int_equal(ev.campaign, 42);
+	assert_int_equal(ev.lane, 5);
+	assert_int_equal(ev.sequence, 9);
+	/* Forged by one letter, or another MTA's queue id. */
+	line.p[45] ^= 1;
+	feed((const char *)line.p, 0, &ev, &id);
+	assert_int_equal(feed("AAAAAA1" SENT, 0, &ev, &id), JOIN_ASK);
+	feed("AAAAAA1: client=h[192.0.2.9], orig_queue_id=4jWzpN6Ft5z1ckJM", 0, &ev, &id);
+	assert_int_equal(feed("AAAAAA1" SENT, 0, &ev, &id), JOIN_ASK);
+	buf_free(&line);
+}
+
 static void id_begins_anew(void **state)
 {
 	struct event ev;
@@ -226,6 +256,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(by_return_path, setup, teardown),
 		cmocka_unit_test_setup_teardown(bounces, setup, teardown),
+		cmocka_unit_test_setup_teardown(by_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(by_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(id_begins_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(forged_return_path, setup, teardown),
 		cmocka_unit_test_setup_teardown(expires, setup, teardown),

@@ -300,6 +300,10 @@ static void queue_ids(void **state)
 		test_slices_equal("queue id", smtp_queue_id(rows[i].text), rows[i].id);
 }
 
+#define LONG                                                                                                 \
+	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
+	"xxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
 static void offers(void **state)
 {
 	static const struct {
@@ -321,6 +325,13 @@ static void offers(void **state)
 		{"a name is not an offer", SLICE("DSN"), 0, 0, SLICE("h")},
 		{"longer word", SLICE("mx\nDSNX\nSIZEX 4"), 0, 0, SLICE("h")},
 		{"size not a number", SLICE("mx\nSIZE 12k"), SMTP_OFFER_SIZE, 0, SLICE("h\nSIZE")},
+		{"words", SLICE("mx\nAUTH  PLAIN  LOGIN A\tB C\nXCLIENT NAME  ADDR \nxforward IDENT"), 1792,
+			0, SLICE("h\nAUTH PLAIN LOGIN\nXCLIENT NAME ADDR\nXFORWARD IDENT")},
+		{"AUTH twice", SLICE("mx\nAUTH=PLAIN LOGIN\nAUTH login CRAM-MD5"), SMTP_OFFER_AUTH, 0,
+			SLICE("h\nAUTH PLAIN LOGIN CRAM-MD5")},
+		{"AUTH without a mechanism", SLICE("mx\nAUTH\nAUTH=\nAUTHX Y"), 0, 0, SLICE("h")},
+		{"as many words as there is room", SLICE("mx\nXCLIENT A" LONG " BC" LONG " MORE D"),
+			SMTP_OFFER_XCLIENT, 0, SLICE("h\nXCLIENT A" LONG " BC" LONG)},
 		{"size past 64 bits", SLICE("mx\nSIZE 18446744073709551616"), SMTP_OFFER_SIZE, 0,
 			SLICE("h\nSIZE")},
 	};
@@ -336,6 +347,39 @@ static void offers(void **state)
 		smtp_offer_encode(&o, SLICE("h"), &out);
 		test_slices_equal(rows[i].name, buf_slice(&out), rows[i].again);
 		buf_free(&out);
+	}
+}
+
+static void texts(void **state)
+{
+	static const struct {
+		const char *name;
+		slice in;
+		bool base64;
+		slice xtext;
+	} rows[] = {
+		{"empty", SLICE(""), true, SLICE("")},
+		{"an empty response", SLICE("="), true, SLICE("+3D")},
+		{"padded", SLICE("AGEAYg=="), true, SLICE("AGEAYg+3D+3D")},
+		{"all letters", SLICE("azAZ09+/"), true, SLICE("azAZ09+2B/")},
+		{"three at the end", SLICE("A==="), false, SLICE("A+3D+3D+3D")},
+		{"within", SLICE("A=A"), false, SLICE("A+3DA")},
+		{"blank", SLICE("AA AA"), false, SLICE("AA+20AA")},
+		{"star", SLICE("*"), false, SLICE("*")},
+		{"NUL, DEL, 8 bit", SLICE("\0\x7f\xff~!"), false, SLICE("+00+7F+FF~!")},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		slice in = test_guard(rows[i].in);
+		struct buf out;
+
+		buf_init(&out, 100);
+		test_numbers_equal(rows[i].name, smtp_base64(in), rows[i].base64);
+		smtp_xtext_encode(in, &out);
+		test_slices_equal(rows[i].name, buf_slice(&out), rows[i].xtext);
+		buf_free(&out);
+		test_unguard(in);
 	}
 }
 
@@ -509,6 +553,7 @@ int main(void)
 		cmocka_unit_test(reply_text),
 		cmocka_unit_test(queue_ids),
 		cmocka_unit_test(offers),
+		cmocka_unit_test(texts),
 		cmocka_unit_test(chunks),
 		cmocka_unit_test(data),
 		cmocka_unit_test(text_checks),
