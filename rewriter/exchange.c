@@ -209,7 +209,11 @@ static bool start_tls(struct exchange *x, enum exchange_step *step)
 		return true;
 	}
 	if (x->tls == EXCHANGE_TLS_MUST) {
+		/* As if it had been asked; the code of its EHLO might be 220. */
 		*step = EXCHANGE_STARTTLS;
+		x->reply.code = 454;
+		buf_clear(&x->reply.text);
+		buf_str(&x->reply.text, "4.7.0 TLS is not offered");
 		x->ready = false;
 	}
 	return false;

@@ -95,7 +95,7 @@ bool exchange_resting(const struct exchange *x);
 /* Take bytes from the front of *in. 1: an answer to *step, in x->reply until the
  * next call (EXCHANGE_HELLO with 2xx: the hop is ready, x->offer filled;
  * EXCHANGE_STARTTLS with another code than 220: x->ready says whether it goes
- * on in plain text; the code may be that of an EHLO that did not offer it). 0:
+ * on in plain text; it is 454 of ours where TLS must be and is not offered). 0:
  * needs more. <0: the hop does not speak SMTP, or says what it was not asked:
  * close the connection. An unasked 421 is an answer to EXCHANGE_NOTHING. */
 int exchange_feed(struct exchange *x, slice *in, enum exchange_step *step);
