@@ -560,9 +560,7 @@ bool hops_offer(const struct hops *h, struct smtp_offer *out)
 
 		if (!q->known)
 			continue;
-		out->flags &= q->offer.flags;
-		if (q->offer.size && (out->size == 0 || q->offer.size < out->size))
-			out->size = q->offer.size;
+		smtp_offer_meet(out, &q->offer);
 	}
 	return true;
 }

@@ -35,8 +35,12 @@ static uint64_t limit_of(const struct config *c, enum exchange_step step)
 	case EXCHANGE_GREETING:
 	case EXCHANGE_HELLO:
 	case EXCHANGE_STARTTLS:
+	case EXCHANGE_AUTH:
+	case EXCHANGE_XCLIENT:
 		return (uint64_t)c->rewriter_hop_greeting_timeout_s * 1000;
 	case EXCHANGE_MAIL:
+	case EXCHANGE_XFORWARD:
+	case EXCHANGE_ABOUT:
 	case EXCHANGE_RSET:
 		return (uint64_t)c->rewriter_hop_mail_timeout_s * 1000;
 	case EXCHANGE_RCPT:

@@ -495,7 +495,7 @@ static void release(struct relay *r)
 	bool over = relay_client_done(r);
 
 	if (!over && (s->mode == SESSION_SILENT || s->mode == SESSION_SASL || s->mail != SESSION_NOT_ASKED ||
-			     s->rcpt != SESSION_NOT_ASKED || s->asking || s->xforward.len > 0))
+			     s->rcpt != SESSION_NOT_ASKED || s->asking))
 		return;
 	if (r->hop == RELAY_HOP_WANTED) {
 		r->hop = RELAY_HOP_NONE;
@@ -769,9 +769,14 @@ static void answer_line(struct relay *r, enum exchange_step step, int code, slic
 		return;
 	}
 	session_answer(&r->session, code, text);
-	if (step == EXCHANGE_XFORWARD && code / 100 == 2) {
-		r->about = true;
-		r->told = r->session.xforward.len;
+	if (step != EXCHANGE_XFORWARD)
+		return;
+	r->about = true;
+	r->told = r->session.xforward.len;
+	/* MAIL may go to another hop, by its sender; there it is told again. */
+	if (!r->own) {
+		hop_reset(r);
+		part(r, RELAY_GIVES);
 	}
 }
 

@@ -5,6 +5,7 @@
 
 #define SIGNATURE SLICE("\r\n\r\n\0\r\nQUIT\n")
 #define FIXED 16
+#define SHORTEST 15 /* "PROXY UNKNOWN" CR LF */
 
 enum { FAMILY_IPV4 = 1, FAMILY_IPV6, FAMILY_UNIX };
 
@@ -135,4 +136,13 @@ int proxyhdr_decode(slice in, struct proxyhdr *out)
 	if (agrees(in, SLICE("PROXY ")))
 		return v1_decode(in, out);
 	return -REFUSE_SYNTAX;
+}
+
+size_t proxyhdr_more(slice in)
+{
+	if (in.len < SHORTEST)
+		return SHORTEST - in.len;
+	if (in.p[0] == 'P')
+		return 1;
+	return in.len < FIXED ? FIXED - in.len : FIXED + be16(in, 14) - in.len;
 }

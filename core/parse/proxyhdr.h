@@ -35,5 +35,9 @@ struct proxyhdr {
  * yet, needs more. -REFUSE_SYNTAX: no such header, or not in order; -REFUSE_VERSION:
  * another version or command; -REFUSE_TOO_LARGE. Said as soon as it is certain. */
 int proxyhdr_decode(slice in, struct proxyhdr *out);
+/* in is the part of a header so far, proxyhdr_decode gave 0. At least 1: as many
+ * bytes may be read without reading past its end. For whoever cannot give back
+ * what follows: the bytes of TLS. */
+size_t proxyhdr_more(slice in);
 
 #endif

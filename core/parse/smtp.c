@@ -489,6 +489,29 @@ struct smtp_offer smtp_offer_decode(slice text)
 	return o;
 }
 
+static void words_meet(struct smtp_words *w, const struct smtp_words *other)
+{
+	struct smtp_words was = *w;
+	slice word;
+
+	*w = (struct smtp_words){.len = 0};
+	for (size_t at = 0; (word = smtp_words_next(&was, &at)).len > 0;)
+		if (smtp_words_have(other, word))
+			smtp_words_add(w, word);
+}
+
+void smtp_offer_meet(struct smtp_offer *o, const struct smtp_offer *other)
+{
+	o->flags &= other->flags;
+	if (other->size && (o->size == 0 || other->size < o->size))
+		o->size = other->size;
+	words_meet(&o->auth, &other->auth);
+	words_meet(&o->xclient, &other->xclient);
+	words_meet(&o->xforward, &other->xforward);
+	if (o->auth.len == 0)
+		o->flags &= ~(unsigned)SMTP_OFFER_AUTH;
+}
+
 static slice words_of(const struct smtp_offer *o, unsigned flag)
 {
 	switch (flag) {

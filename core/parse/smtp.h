@@ -141,6 +141,8 @@ struct smtp_offer {
 };
 /* text: of the reply, as in struct smtp_reply. Keywords unknown are skipped. */
 struct smtp_offer smtp_offer_decode(slice text);
+/* Leave of it what another server offers as well. */
+void smtp_offer_meet(struct smtp_offer *o, const struct smtp_offer *other);
 slice smtp_words(const struct smtp_words *w);
 /* In any case of letters. */
 bool smtp_words_have(const struct smtp_words *w, slice word);

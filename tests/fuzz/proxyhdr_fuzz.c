@@ -68,6 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t size)
 		int got = proxyhdr_decode(slice_of(p, n), &part);
 
 		check(got == 0 || got == rc);
+		check(got != 0 || proxyhdr_more(slice_of(p, n)) > 0);
+		check(got != 0 || rc <= 0 || n + proxyhdr_more(slice_of(p, n)) <= (size_t)rc);
 		check(!said || got == said);
 		said = got;
 		if (rc > 0 && n >= (size_t)rc)

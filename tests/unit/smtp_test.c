@@ -350,6 +350,27 @@ static void offers(void **state)
 	}
 }
 
+static void meeting(void **state)
+{
+	struct smtp_offer a = smtp_offer_decode(
+		SLICE("a\nSIZE 10\nDSN\nAUTH PLAIN LOGIN\nXCLIENT ADDR\nXFORWARD ADDR PORT"));
+	struct smtp_offer b = smtp_offer_decode(
+		SLICE("b\nSIZE 9\nAUTH CRAM-MD5 login\nXCLIENT NAME\nXFORWARD PORT IDENT\nCHUNKING"));
+	struct smtp_offer c = smtp_offer_decode(SLICE("c\nSIZE\nAUTH PLAIN\nXFORWARD"));
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 1000);
+	smtp_offer_meet(&a, &b);
+	smtp_offer_encode(&a, SLICE("h"), &out);
+	test_slices_equal("a and b", buf_slice(&out), SLICE("h\nSIZE 9\nAUTH LOGIN\nXCLIENT\nXFORWARD PORT"));
+	buf_clear(&out);
+	smtp_offer_meet(&a, &c);
+	smtp_offer_encode(&a, SLICE("h"), &out);
+	test_slices_equal("and c", buf_slice(&out), SLICE("h\nSIZE 9\nXFORWARD"));
+	buf_free(&out);
+}
+
 static void texts(void **state)
 {
 	static const struct {
@@ -553,6 +574,7 @@ int main(void)
 		cmocka_unit_test(reply_text),
 		cmocka_unit_test(queue_ids),
 		cmocka_unit_test(offers),
+		cmocka_unit_test(meeting),
 		cmocka_unit_test(texts),
 		cmocka_unit_test(chunks),
 		cmocka_unit_test(data),
