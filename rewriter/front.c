@@ -1,6 +1,7 @@
 #include "rewriter/front.h"
 
 #include "core/base/must.h"
+#include "core/base/refuse.h"
 #include "core/io/clock.h"
 #include "core/io/log.h"
 #include "core/io/metrics.h"
@@ -25,6 +26,9 @@ enum { DOOR_SMTP, DOOR_LMTP, DOOR_SMTPS, DOORS };
 struct client {
 	struct front *front;
 	struct client *next, **link; /* list of all */
+	struct door *door;
+	struct peer peer;
+	bool begun; /* the peer is known; relay is not used before */
 	struct relay relay;
 	struct stream *stream; /* NULL: closed */
 	struct tls *tls;       /* the stream's; NULL: plain text */
@@ -326,11 +330,52 @@ static void client_late(struct client *c)
 		relay_client_late(&c->relay);
 }
 
+/* It is known who it is: to be greeted. */
+static void client_begin(struct client *c)
+{
+	struct front *f = c->front;
+	const struct session_config *cfg = &c->door->session;
+	struct smtp_offer offer;
+
+	c->begun = true;
+	stream_limit(c->stream, 0);
+	relay_init(&c->relay, cfg, hops_offer(f->hops, &offer) ? &offer : NULL, &world, c);
+	if (c->peer.known)
+		relay_client_is(
+			&c->relay, &c->peer.address, c->peer.port, peer_trusted(&c->peer, f->cfg.peers));
+	if (cfg->tls_first)
+		client_shake(c);
+}
+
+/* What comes first from a load balancer says who the client is. */
+static void client_announced(struct client *c, int what)
+{
+	int rc = what & STREAM_LATE ? -ETIMEDOUT : peer_read(&c->peer, c->stream);
+	struct buf from;
+
+	if (rc > 0)
+		client_begin(c);
+	if (rc >= 0)
+		return;
+	stream_close(&c->stream);
+	/* Connecting and leaving is how balancers see that we are there. */
+	if (rc == -EPIPE && c->peer.len == 0)
+		return;
+	metric_add(METRIC_proxy_headers_refused, 1);
+	buf_init(&from, IP_MAX_TEXT);
+	peer_put(&c->peer, &from);
+	log_warn("front", "no PROXY header", "from=%.*s why=%s", SLICE_FMT(buf_slice(&from)),
+		rc < -REFUSE_BASE ? refuse_word(rc) : strerror(-rc));
+	buf_free(&from);
+}
+
 static void client_happened(void *arg, int what)
 {
 	struct client *c = arg;
 
-	if (what & STREAM_LATE)
+	if (!c->begun)
+		client_announced(c, what);
+	else if (what & STREAM_LATE)
 		client_late(c);
 	else if (c->shaking && (what & STREAM_READ))
 		client_shaken(c);
@@ -398,6 +443,13 @@ static void pump(struct client *c)
 {
 	struct relay *r = &c->relay;
 
+	if (!c->begun) {
+		if (c->stream)
+			stream_want(c->stream, STREAM_READ);
+		else
+			client_free(c);
+		return;
+	}
 	do {
 		tend_hop(c);
 		if (c->stream)
@@ -442,13 +494,15 @@ static void tick(void *arg)
 		loop_timer_set(f->tick, FRONT_TICK_MS);
 }
 
-static void client_open(struct door *d, int fd)
+static void client_open(struct door *d, int fd, const struct sockaddr_storage *from)
 {
 	struct front *f = d->front;
 	struct client *c = must_zalloc(sizeof *c);
-	struct smtp_offer offer;
 
-	*c = (struct client){.front = f, .next = f->clients, .link = &f->clients};
+	c->front = f;
+	c->door = d;
+	c->next = f->clients;
+	c->link = &f->clients;
 	if (c->next)
 		c->next->link = &c->next;
 	f->clients = c;
@@ -457,9 +511,11 @@ static void client_open(struct door *d, int fd)
 	c->stream = stream_open(f->loop, fd, client_happened, c);
 	c->hop.happened = hop_happened;
 	c->hop.arg = c;
-	relay_init(&c->relay, &d->session, hops_offer(f->hops, &offer) ? &offer : NULL, &world, c);
-	if (d->session.tls_first)
-		client_shake(c);
+	peer_init(&c->peer, f->cfg.peers, from);
+	if (c->peer.announced)
+		stream_limit(c->stream, PEER_HEADER_MS);
+	else
+		client_begin(c);
 	if (f->count == 1)
 		loop_timer_set(f->tick, FRONT_TICK_MS);
 	pump(c);
@@ -482,10 +538,12 @@ static void accept_ready(void *arg, int events)
 
 	(void)events;
 	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-		int fd = accept4(d->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct sockaddr_storage from = {.ss_family = AF_UNSPEC};
+		socklen_t len = sizeof from;
+		int fd = accept4(d->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0 && f->count < f->cfg.config->rewriter_max_sessions) {
-			client_open(d, fd);
+			client_open(d, fd, &from);
 		} else if (fd >= 0) {
 			send(fd, full, sizeof full - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 			close(fd);
@@ -567,7 +625,10 @@ static void begin_stop(struct front *f)
 		loop_stop(f->loop);
 	for (struct client *c = f->clients; c; c = next) {
 		next = c->next;
-		relay_stop(&c->relay);
+		if (c->begun)
+			relay_stop(&c->relay);
+		else
+			stream_close(&c->stream);
 		pump(c);
 	}
 }
@@ -615,7 +676,10 @@ static void door_open(struct front *f, int which, int fd)
 		.lmtp = which == DOOR_LMTP,
 		.starttls = which != DOOR_SMTPS && f->cfg.transport->clients != TLS_NONE,
 		.need_tls = f->cfg.transport->clients == TLS_ENCRYPT,
-		.tls_first = which == DOOR_SMTPS};
+		.tls_first = which == DOOR_SMTPS,
+		.auth_tls_only = f->cfg.config->rewriter_auth_tls_only,
+		.tell_client = f->cfg.config->rewriter_xforward,
+		.envelope_id = f->cfg.config->track_envelope_id};
 	if (fd >= 0)
 		d->listener = loop_watch(f->loop, fd, LOOP_READ, accept_ready, d);
 }

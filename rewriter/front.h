@@ -14,6 +14,7 @@
 #include "core/io/outbox.h"
 #include "rewriter/copier.h"
 #include "rewriter/hops.h"
+#include "rewriter/peer.h"
 #include "rewriter/transport.h"
 
 /* How long transactions under way may take to end when stopping. */
@@ -38,6 +39,7 @@ struct front_config {
 	int smtps_fd;                     /* borrowed; -1: none */
 	const struct hops_routes *routes; /* borrowed */
 	struct transport *transport;      /* borrowed */
+	const struct peers *peers;        /* borrowed */
 	struct copier *copier;            /* borrowed */
 	struct outbox *outbox;            /* borrowed */
 };

@@ -30,6 +30,7 @@ struct rewriter {
 	int listen_fd, lmtp_fd, smtps_fd; /* -1: none */
 	struct transport transport;
 	struct hops_routes routes;
+	struct peers peers;
 	struct loop *loop;
 	struct outbox *outbox;
 	struct sequence *sequence;
@@ -119,7 +120,8 @@ static int open_all(struct rewriter *w, struct buf *why)
 	struct config *c = &w->config;
 	int rc = settings_policy(&c->arena, c, &w->policy, why);
 
-	if (rc < 0 || settings_routes(&c->arena, c, &w->routes, why) < 0)
+	if (rc < 0 || settings_routes(&c->arena, c, &w->routes, why) < 0 ||
+		settings_peers(c, &w->peers, why) < 0)
 		return fail_with(why, EXIT_REFUSED);
 	if (keyfile_load(config_path(c, c->keys_file), &w->ring, why) < 0)
 		return fail_with(why, EXIT_WORLD);
@@ -135,6 +137,7 @@ static int open_all(struct rewriter *w, struct buf *why)
 	w->copier = copier_open(&(struct copier_config){.policy = w->policy,
 		.ring = &w->ring,
 		.return_path_domain = slice_str(c->track_return_path_domain),
+		.ident = *c->track_return_path_domain || c->track_envelope_id || c->rewriter_xforward,
 		.outbox = w->outbox,
 		.sequence = w->sequence,
 		.recent = w->recent,
@@ -146,6 +149,7 @@ static int open_all(struct rewriter *w, struct buf *why)
 		.smtps_fd = w->smtps_fd,
 		.transport = &w->transport,
 		.routes = &w->routes,
+		.peers = &w->peers,
 		.copier = w->copier,
 		.outbox = w->outbox});
 	if (health_open(&w->health, &c->rewriter_metrics, "rewriter.metrics", why) < 0)

@@ -203,3 +203,23 @@ int settings_routes(struct arena *a, const struct config *c, struct hops_routes 
 	*out = (struct hops_routes){route, n};
 	return 0;
 }
+
+static int networks_decode(const char *text, const char *key, struct ip_networks *out, struct buf *why)
+{
+	slice word;
+	int rc = ip_networks_decode(slice_str(text), out, &word);
+
+	if (rc < 0)
+		buf_printf(why, "%s: want up to %d networks like 10.0.0.0/8 or ::1/128, not \"%.*s\"", key,
+			IP_MAX_NETWORKS, SLICE_FMT(word));
+	return rc;
+}
+
+int settings_peers(const struct config *c, struct peers *out, struct buf *why)
+{
+	int rc = networks_decode(c->rewriter_trusted_clients, "rewriter.trusted_clients", &out->trusted, why);
+
+	if (rc < 0)
+		return rc;
+	return networks_decode(c->rewriter_proxy_protocol, "rewriter.proxy_protocol", &out->balancers, why);
+}

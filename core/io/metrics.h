@@ -17,6 +17,8 @@
 	M(unsubscribes, COUNTER, "Unsubscribe requests taken")                                               \
 	M(tokens_refused, COUNTER, "Requests with a token that did not open")                                \
 	M(requests_other, COUNTER, "Requests for anything else")                                             \
+	M(proxy_headers_refused, COUNTER,                                                                    \
+		"Connections of load balancers without a header of the PROXY protocol")                      \
 	M(messages_in, COUNTER, "Messages read from clients, one for each copy")                             \
 	M(messages_rewritten, COUNTER, "Messages sent on with edits")                                        \
 	M(messages_untouched, COUNTER, "Messages sent on without edits")                                     \

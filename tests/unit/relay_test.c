@@ -864,7 +864,8 @@ static const struct script {
 			"<250 d\r\n"}},
 	{"the hop is told, and the client knows better", TELL | IDENT | TRUSTED,
 		{FORWARDED, ">MAIL FROM:<a@b> ENVID=mine\r\nRCPT TO:<u@c>\r\nDATA\r\n",
-			"+MAIL FROM:<a@b> ENVID=mine\r\nRCPT TO:<u@c>\r\n", "-250 a\r\n250 b\r\n",
+			"+XFORWARD NAME=a ADDR=1.2.3.4\r\nMAIL FROM:<a@b> ENVID=mine\r\nRCPT TO:<u@c>\r\n",
+			"-250 f\r\n250 a\r\n250 b\r\n",
 			"<250 a\r\n250 b\r\n354 end data with <CR><LF>.<CR><LF>\r\n", ">hi\r\n.\r\n",
 			"+RSET\r\nXFORWARD NAME=a ADDR=1.2.3.4\r\nXFORWARD IDENT=id7\r\nMAIL FROM:<a@b> "
 			"ENVID=mine\r\nRCPT TO:<u@c>\r\nDATA\r\n"}},
