@@ -84,7 +84,8 @@ static void put_about(struct relay *r, slice ident)
 			    : s->extended ? SLICE("ESMTP")
 					  : SLICE("SMTP"),
 		.port = r->client_port,
-		.ident = ident};
+		.address = &r->client};
+	const struct smtp_words *offered = &r->exchange->offer.xforward;
 	struct buf line;
 
 	while (r->told < s->xforward.len) {
@@ -96,10 +97,13 @@ static void put_about(struct relay *r, slice ident)
 	}
 	if (!s->cfg->tell_client || !(r->exchange->offer.flags & SMTP_OFFER_XFORWARD))
 		return;
-	if (s->xforward.len == 0 && r->has_client)
-		f.address = &r->client;
 	buf_init(&line, SMTP_MAX_COMMAND);
-	if (xforward_put(&f, &r->exchange->offer.xforward, &line)) {
+	if (s->xforward.len == 0 && r->has_client && xforward_client_put(&f, offered, &line)) {
+		exchange_line(r->exchange, EXCHANGE_ABOUT, buf_slice(&line));
+		r->about = true;
+	}
+	buf_clear(&line);
+	if (xforward_ident_put(ident, offered, &line)) {
 		exchange_line(r->exchange, EXCHANGE_ABOUT, buf_slice(&line));
 		r->about = true;
 	}

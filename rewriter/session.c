@@ -30,7 +30,7 @@ void session_init(struct session *s, const struct session_config *cfg)
 	buf_init(&s->message, cfg->max_message);
 	buf_init(&s->line, SMTP_MAX_SASL);
 	buf_init(&s->helo, SMTP_MAX_COMMAND);
-	buf_init(&s->xforward, SESSION_MAX_XFORWARD);
+	buf_init(&s->xforward, SESSION_MAX_XFORWARD * SMTP_MAX_COMMAND);
 	buf_init(&s->envelope.sender, SMTP_MAX_PARAMS);
 	buf_init(&s->envelope.sender_params, SMTP_MAX_PARAMS);
 	buf_init(&s->envelope.recipients, (SESSION_MAX_RECIPIENTS + 1) * SMTP_MAX_PARAMS);
@@ -123,6 +123,7 @@ static void drop_transaction(struct session *s)
 static void end_transaction(struct session *s)
 {
 	buf_clear(&s->xforward);
+	s->xforwards = 0;
 	drop_transaction(s);
 }
 
@@ -355,7 +356,7 @@ static struct step about_step(const struct session *s, const struct smtp_command
 		return ours(503, "5.5.1 not within a transaction");
 	if (c->arg.len == 0)
 		return ours(501, "5.5.4 want NAME=value");
-	if (c->verb == SMTP_XFORWARD && s->xforward.len + c->arg.len + 11 > SESSION_MAX_XFORWARD)
+	if (c->verb == SMTP_XFORWARD && s->xforwards == SESSION_MAX_XFORWARD)
 		return ours(552, "5.5.4 too many attributes");
 	return (struct step){.action = ASK};
 }
@@ -727,6 +728,8 @@ static void answer_line(struct session *s, int code)
 	if (asking == SMTP_XFORWARD && taken) {
 		buf_put(&s->xforward, buf_slice(&s->line));
 		buf_put(&s->xforward, SLICE("\r\n"));
+		s->xforwards++;
+		must(!s->xforward.full);
 	}
 	drop_line(s);
 	if (s->mode == SESSION_CLOSED)

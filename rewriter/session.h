@@ -20,7 +20,7 @@
 #define SESSION_MAX_ERRORS 20      /* commands refused by us in a row; then 421 */
 /* What rewriting may add to a message: kept free of the next hop's SIZE. */
 #define SESSION_GROWTH 65536
-#define SESSION_MAX_XFORWARD 2048 /* lines of XFORWARD before one transaction, with CRLF */
+#define SESSION_MAX_XFORWARD 8 /* lines of XFORWARD before one transaction */
 /* A message buffer larger than this is given back between messages. */
 #define SESSION_KEEP (64 * 1024)
 
@@ -102,6 +102,7 @@ struct session {
 	enum smtp_verb asking; /* AUTH, XCLIENT or XFORWARD: its line waits for an answer; else UNKNOWN */
 	struct buf line;
 	struct buf helo;     /* the name behind HELO or EHLO */
+	unsigned xforwards;  /* lines in xforward */
 	struct buf xforward; /* what the hop took of XFORWARD for the next transaction, lines with CRLF */
 	bool skipping;       /* the rest of a line that was too long */
 	bool stopping;

@@ -14,15 +14,17 @@
 #define XFORWARD_MAX_HELO 255 /* encoded; a longer name is told as unavailable */
 #define XFORWARD_MAX_IDENT 64
 
-struct xforward {                 /* borrows its slices */
-	const struct ip *address; /* NULL: do not tell who the client is, its name only */
+struct xforward { /* borrows */
+	const struct ip *address;
 	uint16_t port;
 	slice helo, protocol;
-	slice ident; /* of the copy; empty: none */
 };
 
-/* Append one command without CRLF, with those attributes that the hop offers.
- * False: nothing was to be told, nothing appended. */
-bool xforward_put(const struct xforward *f, const struct smtp_words *offered, struct buf *out);
+/* Each appends one command without CRLF, with those attributes that the hop
+ * offers. False: nothing is to be told, nothing was appended. They are two as a
+ * hop refuses a command whole: Postfix without IPv6 takes no such address. */
+bool xforward_client_put(const struct xforward *f, const struct smtp_words *offered, struct buf *out);
+/* ident: our name of the copy; empty: none. */
+bool xforward_ident_put(slice ident, const struct smtp_words *offered, struct buf *out);
 
 #endif

@@ -21,6 +21,7 @@ from signed import *  # noqa: F401,F403
 from smtp import *  # noqa: F401,F403
 from storm import *  # noqa: F401,F403
 from tls import *  # noqa: F401,F403
+from verbs import *  # noqa: F401,F403
 
 
 def open_chain(bench, **how):

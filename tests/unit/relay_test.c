@@ -846,6 +846,10 @@ static const struct script {
 	{"XFORWARD is taken back with RSET", TRUSTED,
 		{FORWARDED, ">RSET\r\nMAIL FROM:<a@b>\r\n", "<250 2.0.0 Ok\r\n", "+MAIL FROM:<a@b>\r\n"}},
 	{"nobody else sends by it", TRUSTED, {FORWARDED, "g", ">QUIT\r\n", "<221 2.0.0 Bye\r\n", "+", "."}},
+#define XF ">XFORWARD A=1\r\n", "+XFORWARD A=1\r\n", "-250 x\r\n", "<250 x\r\n", "+RSET\r\n", "-250 r\r\n"
+	{"too much of XFORWARD", TRUSTED,
+		{TRUSTED_HELLO, XF, XF, XF, XF, XF, XF, XF, XF, ">XFORWARD A=1\r\nRSET\r\nXFORWARD B=1\r\n",
+			"<552 5.5.4 too many attributes\r\n250 2.0.0 Ok\r\n", "+XFORWARD B=1\r\n"}},
 	{"XFORWARD refused", TRUSTED,
 		{TRUSTED_HELLO, ">XFORWARD FOO=1\r\n", "+XFORWARD FOO=1\r\n", "-501 5.5.4 no\r\n",
 			"<501 5.5.4 no\r\n", "+RSET\r\n", "g"}},
@@ -858,10 +862,11 @@ static const struct script {
 			"+XFORWARD NAME=[UNAVAILABLE] ADDR=192.0.2.7\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n",
 			"-503 no\r\n250 a\r\n250 b\r\n",
 			"<250 a\r\n250 b\r\n354 end data with <CR><LF>.<CR><LF>\r\n", ">hi\r\n.\r\n",
-			"+RSET\r\nXFORWARD NAME=[UNAVAILABLE] ADDR=192.0.2.7 IDENT=id7\r\nMAIL FROM:<a@b> "
+			"+RSET\r\nXFORWARD NAME=[UNAVAILABLE] ADDR=192.0.2.7\r\nXFORWARD IDENT=id7\r\nMAIL "
+			"FROM:<a@b> "
 			"ENVID=id7\r\nRCPT TO:<u@c>\r\nDATA\r\n",
-			"-250 r\r\n501 f\r\n250 a\r\n250 b\r\n354 c\r\n", "+hi\r\n.\r\n", "-250 d\r\n",
-			"<250 d\r\n"}},
+			"-250 r\r\n501 f\r\n250 g\r\n250 a\r\n250 b\r\n354 c\r\n", "+hi\r\n.\r\n",
+			"-250 d\r\n", "<250 d\r\n"}},
 	{"the hop is told, and the client knows better", TELL | IDENT | TRUSTED,
 		{FORWARDED, ">MAIL FROM:<a@b> ENVID=mine\r\nRCPT TO:<u@c>\r\nDATA\r\n",
 			"+XFORWARD NAME=a ADDR=1.2.3.4\r\nMAIL FROM:<a@b> ENVID=mine\r\nRCPT TO:<u@c>\r\n",
