@@ -2,7 +2,7 @@
  * so that its log, its limits and its filters see who sent a message, and by
  * which name we know its copy.
  *
- * pure.
+ * pure: no clock, file, lock or socket.
  */
 #ifndef LF_REWRITER_XFORWARD_H
 #define LF_REWRITER_XFORWARD_H
