@@ -57,10 +57,9 @@ size_t slice_ifind(slice s, slice needle, size_t from)
 
 size_t slice_rchr(slice s, uint8_t c)
 {
-	for (size_t i = s.len; i-- > 0;)
-		if (s.p[i] == c)
-			return i;
-	return SLICE_NPOS;
+	const uint8_t *hit = s.len ? memrchr(s.p, c, s.len) : NULL;
+
+	return hit ? (size_t)(hit - s.p) : SLICE_NPOS;
 }
 
 slice slice_trim(slice s)

@@ -347,30 +347,33 @@ size_t qp_place_after(const struct qp_text *t, size_t d)
 	return i + (t->enc.p[i] == '=' ? sequence(t->enc.p, i, t->enc.len, &byte) : 1);
 }
 
-void qp_break(struct qp_writer *w)
+static uint8_t *put_break(struct qp_writer *w, uint8_t *to)
 {
-	buf_byte(w->out, '=');
-	buf_put(w->out, w->line_end);
+	*to++ = '=';
+	memcpy(to, w->line_end.p, w->line_end.len);
 	w->column = 0;
+	return to + w->line_end.len;
 }
 
-void qp_put_hex(struct qp_writer *w, uint8_t c)
+static uint8_t *put_hex(struct qp_writer *w, uint8_t *to, uint8_t c)
 {
 	static const char hex[] = "0123456789ABCDEF";
-	uint8_t x[3] = {'=', (uint8_t)hex[c >> 4], (uint8_t)hex[c & 15]};
 
 	/* One column stays free for the '=' of a soft break. */
 	if (w->column + 3 > QP_MAX_LINE - 1)
-		qp_break(w);
-	buf_put(w->out, slice_of(x, 3));
+		to = put_break(w, to);
+	*to++ = '=';
+	*to++ = (uint8_t)hex[c >> 4];
+	*to++ = (uint8_t)hex[c & 15];
 	w->column += 3;
+	return to;
 }
 
 /* Bytes that stand for themselves anywhere. */
 static const bool plain[256] = {['!' ... '<'] = true, ['>' ... '~'] = true};
 
-/* How many of the first n do. */
-static size_t plain_run(const uint8_t *p, size_t n)
+/* Copy as many of the first n as stand for themselves; how many. */
+static inline size_t plain_copy(uint8_t *to, const uint8_t *p, size_t n)
 {
 	size_t i = 0;
 
@@ -383,37 +386,64 @@ static size_t plain_run(const uint8_t *p, size_t n)
 				_mm_cmpeq_epi8(v, _mm_set1_epi8('='))));
 		unsigned hit = (unsigned)_mm_movemask_epi8(odd);
 
+		_mm_storeu_si128((__m128i *)(to + i), v);
 		if (hit)
 			return i + (unsigned)__builtin_ctz(hit);
 	}
 #endif
-	while (i < n && plain[p[i]])
-		i++;
+	for (; i < n && plain[p[i]]; i++)
+		to[i] = p[i];
 	return i;
+}
+
+/* The most that n bytes can become: all as =XX, 24 of them on a line. */
+static uint8_t *room_for(struct qp_writer *w, size_t n)
+{
+	return buf_room(w->out, n * 3 + (n / 24 + 2) * (1 + w->line_end.len));
+}
+
+void qp_break(struct qp_writer *w)
+{
+	uint8_t *to = room_for(w, 0);
+
+	if (to)
+		buf_grew(w->out, (size_t)(put_break(w, to) - to));
+}
+
+void qp_put_hex(struct qp_writer *w, uint8_t c)
+{
+	uint8_t *to = room_for(w, 1);
+
+	if (to)
+		buf_grew(w->out, (size_t)(put_hex(w, to, c) - to));
 }
 
 void qp_put(struct qp_writer *w, slice bytes)
 {
+	uint8_t *start = room_for(w, bytes.len), *to = start;
 	size_t i = 0;
 
+	if (!to)
+		return;
 	while (i < bytes.len) {
 		size_t room = w->column < QP_MAX_LINE - 1 ? QP_MAX_LINE - 1 - w->column : 0;
-		size_t left = bytes.len - i, run = plain_run(bytes.p + i, left < room ? left : room);
+		size_t left = bytes.len - i, run = plain_copy(to, bytes.p + i, left < room ? left : room);
 
-		buf_put(w->out, slice_sub(bytes, i, i + run));
+		to += run;
 		w->column += run;
 		i += run;
 		if (i == bytes.len)
-			return;
+			break;
 		if (run == room) {
-			qp_break(w);
+			to = put_break(w, to);
 		} else if (bytes.p[i] == ' ' && i + 1 < bytes.len) {
 			/* A blank may stand for itself where the line goes on behind it. */
-			buf_byte(w->out, ' ');
+			*to++ = ' ';
 			w->column++;
 			i++;
 		} else {
-			qp_put_hex(w, bytes.p[i++]);
+			to = put_hex(w, to, bytes.p[i++]);
 		}
 	}
+	buf_grew(w->out, (size_t)(to - start));
 }

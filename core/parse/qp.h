@@ -38,7 +38,8 @@ size_t qp_decoded(const struct qp_text *t, size_t i);
  * behind it stays outside. */
 size_t qp_place_after(const struct qp_text *t, size_t d);
 
-/* A writer of lines no longer than QP_MAX_LINE: column is where the line is. */
+/* A writer of lines no longer than QP_MAX_LINE: column is where the line is. It
+ * asks out for the most that its bytes can become, a little over three times. */
 struct qp_writer {
 	struct buf *out;
 	slice line_end;
