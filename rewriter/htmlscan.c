@@ -267,6 +267,7 @@ static void conditional(struct scan *s, const struct html_token *t)
 		return;
 	s->comment = t;
 	html_start_span(&it, s->in, inside);
+	it.no_text = true;
 	while (html_next(&it, &u) > 0)
 		if (u.kind == HTML_START)
 			start_tag(s, &u);
@@ -340,6 +341,7 @@ void htmlscan(struct arena *a, struct plan *p, struct part_plan *part, slice sca
 	struct html_token t;
 
 	html_start(&it, scan);
+	it.no_text = true;
 	while (html_next(&it, &t) > 0) {
 		switch (t.kind) {
 		case HTML_START:
@@ -369,6 +371,7 @@ void htmlscan(struct arena *a, struct plan *p, struct part_plan *part, slice sca
 		case HTML_DOCTYPE:
 			break;
 		}
+		it.no_text = s.open_link == 0;
 		/* What the end of the input cuts off would swallow a pixel behind it. */
 		if (t.to == scan.len && cut_off(scan, &t))
 			tail = t.from;

@@ -36,8 +36,15 @@ void targets_start(struct targets *t, struct arena *a, const struct policy *p)
 static uint32_t hash_of(slice s)
 {
 	uint64_t h = s.len * 0x9e3779b97f4a7c15u;
+	uint64_t g = h;
 	size_t i = 0;
 
+	/* Two chains, since each step waits for the one before. */
+	for (; s.len - i >= 16; i += 16) {
+		h = (h ^ get_le64(s.p + i)) * 0xff51afd7ed558ccdu, h ^= h >> 29;
+		g = (g ^ get_le64(s.p + i + 8)) * 0xc4ceb9fe1a85ec53u, g ^= g >> 29;
+	}
+	h ^= g << 1;
 	for (; s.len - i >= 8; i += 8)
 		h = (h ^ get_le64(s.p + i)) * 0xff51afd7ed558ccdu, h ^= h >> 29;
 	for (; i < s.len; i++)

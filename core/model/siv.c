@@ -185,7 +185,12 @@ WITH_AES static void ctr_instructions(
 	keystream(s, counter, low, x);
 	for (int l = 0; l < 4; l++)
 		_mm_storeu_si128((__m128i *)(key + 16 * l), x[l]);
-	for (size_t k = 0; i < in.len; i++, k++)
+	for (int l = 0; i + 16 <= in.len; i += 16, l++) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(in.p + i));
+
+		_mm_storeu_si128((__m128i *)(out + i), _mm_xor_si128(v, x[l]));
+	}
+	for (size_t k = i % 64; i < in.len; i++, k++)
 		out[i] = in.p[i] ^ key[k];
 }
 #endif

@@ -608,22 +608,31 @@ static void token_start(struct html_token *t, enum html_state state, size_t from
 
 int html_next(struct html_iter *it, struct html_token *t)
 {
+	size_t text;
+
 	if (it->pos >= it->in.len)
 		return 0;
 	token_start(t, it->state, it->pos);
 	if (it->state == HTML_CDATA) {
 		cdata(it, t, it->pos);
+		it->pos = t->to;
+		return 1;
+	}
+	text = text_end(it);
+	if (it->no_text) {
+		it->pos = t->from = text;
+		if (text == it->in.len)
+			return 0;
+	}
+	if (text > t->from) {
+		t->to = text;
+		t->data = (struct html_span){t->from, text};
 	} else {
-		t->to = text_end(it);
-		t->data = (struct html_span){t->from, t->to};
-		if (t->to == t->from) {
-			t->state = HTML_DATA;
-			t->data = (struct html_span){0, 0};
-			if (it->state == HTML_DATA)
-				markup(it, t);
-			else
-				end_tag(it, t);
-		}
+		t->state = HTML_DATA;
+		if (it->state == HTML_DATA)
+			markup(it, t);
+		else
+			end_tag(it, t);
 	}
 	it->pos = t->to;
 	return 1;

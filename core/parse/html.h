@@ -70,6 +70,7 @@ struct html_iter {
 	slice last_start;      /* name of the element whose text state is on */
 	bool foreign;          /* false: <![CDATA[ is a comment */
 	bool fixed;            /* false: start tags switch the state */
+	bool no_text;          /* false; true passes over text but CDATA. May change at any time */
 	enum html_path path;   /* HTML_BEST */
 };
 

@@ -588,16 +588,21 @@ static uint32_t draw(uint32_t n)
 static size_t by_all_paths(slice page)
 {
 	slice in = test_guard(page);
-	struct html_iter it[3];
+	struct html_iter it[3], markup;
 	struct html_token t, u;
 	size_t tags = 0;
 
+	html_start(&markup, in);
+	markup.no_text = true;
 	for (int p = 0; p < 3; p++) {
 		html_start(&it[p], in);
 		it[p].path = (enum html_path)p;
 	}
 	while (html_next(&it[HTML_ONE_BY_ONE], &t)) {
 		tags += t.kind == HTML_START;
+		if (t.kind != HTML_TEXT)
+			assert_true(html_next(&markup, &u) == 1 && t.kind == u.kind && t.from == u.from &&
+				    t.to == u.to && t.name.to == u.name.to);
 		for (int p = 0; p < HTML_ONE_BY_ONE; p++) {
 			assert_int_equal(html_next(&it[p], &u), 1);
 			assert_true(t.kind == u.kind && t.from == u.from && t.to == u.to &&
@@ -605,6 +610,8 @@ static size_t by_all_paths(slice page)
 				    t.data.from == u.data.from && t.data.to == u.data.to);
 		}
 	}
+	assert_int_equal(html_next(&markup, &u), 0);
+	assert_true(markup.pos == in.len && markup.state == it[0].state);
 	test_unguard(in);
 	return tags;
 }
