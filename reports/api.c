@@ -3,6 +3,7 @@
 #include "core/io/clock.h"
 #include "core/io/metrics.h"
 #include "core/parse/num.h"
+#include "core/web/problem.h"
 #include "reports/view.h"
 
 #define JSON_TYPE SLICE("application/json")
@@ -15,27 +16,6 @@ static void reply_buf(struct web_req *r, int status, slice type, struct buf *b)
 	web_set_header(r, SLICE("x-content-type-options"), SLICE("nosniff"));
 	web_reply(r, status, type, web_keep(r, buf_slice(b)));
 	buf_free(b);
-}
-
-/* RFC 9457. */
-static void problem(struct web_req *r, int status, const char *title, const char *detail)
-{
-	struct json_out j;
-	struct buf b;
-
-	buf_init(&b, 4096);
-	json_start(&j, &b);
-	json_object(&j, NULL);
-	json_str(&j, "type", SLICE("about:blank"));
-	json_str(&j, "title", slice_str(title));
-	json_int(&j, "status", status);
-	json_str(&j, "detail", slice_str(detail));
-	json_end(&j);
-	if (status == 401)
-		web_set_header(r, SLICE("www-authenticate"), SLICE("Bearer"));
-	if (status == 405)
-		web_set_header(r, SLICE("allow"), SLICE("GET, HEAD"));
-	reply_buf(r, status, SLICE("application/problem+json"), &b);
 }
 
 /* %xx and nothing else; a '+' is a plus. False: not valid, or too long. */
@@ -88,11 +68,11 @@ static void campaign_list(struct web_req *r, const struct picture *p, const stru
 	struct buf b;
 
 	if (limit_text.len && (num_decode(limit_text, API_MAX_LIMIT, &limit) < 0 || limit == 0)) {
-		problem(r, 400, "Bad parameter", "limit: a number from 1 to 1000");
+		problem_reply(r, 400, "Bad parameter", "limit: a number from 1 to 1000");
 		return;
 	}
 	if (after_text.len && num_hex_decode(after_text, UINT64_MAX, &after) < 0) {
-		problem(r, 400, "Bad parameter", "after: the value of `next` in the answer before");
+		problem_reply(r, 400, "Bad parameter", "after: the value of `next` in the answer before");
 		return;
 	}
 	started = after_text.len == 0;
@@ -132,7 +112,7 @@ static void campaign_list(struct web_req *r, const struct picture *p, const stru
 	if (!started)
 		buf_free(&b);
 	if (!started)
-		problem(r, 400, "Bad parameter", "after: no such cursor (the campaign is gone)");
+		problem_reply(r, 400, "Bad parameter", "after: no such cursor (the campaign is gone)");
 	else
 		reply_buf(r, 200, JSON_TYPE, &b);
 }
@@ -163,7 +143,8 @@ static void campaign_one(struct web_req *r, const struct picture *p, const struc
 	buf_free(&name);
 	buf_free(&tenant);
 	if (!c) {
-		problem(r, 404, "No such campaign", "no campaign of this name is readable with this key");
+		problem_reply(
+			r, 404, "No such campaign", "no campaign of this name is readable with this key");
 		return;
 	}
 	buf_init(&b, ANSWER_MAX);
@@ -203,24 +184,23 @@ static void metrics_page(struct web_req *r)
 
 static void data(struct api *api, struct web_req *r, const struct picture *p, slice path)
 {
-	const struct apikeys *keys = __atomic_load_n(&api->keys, __ATOMIC_ACQUIRE);
-	const struct apikey *key = apikeys_find(keys, web_header(r, SLICE("authorization")));
+	const struct apikey *key = apikeys_find(keyset_get(api->keys), web_header(r, SLICE("authorization")));
 	static const char one[] = "/v1/campaigns/";
 
 	metric_add(METRIC_api_requests, 1);
 	if (!key) {
 		metric_add(METRIC_api_refused, 1);
-		problem(r, 401, "No valid API key",
+		problem_reply(r, 401, "No valid API key",
 			"send Authorization: Bearer lf_...; `landfall key add --api --tenant NAME` makes a "
 			"key");
 	} else if (!p) {
-		problem(r, 503, "No picture yet", "Redis has not answered since this program started");
+		problem_reply(r, 503, "No picture yet", "Redis has not answered since this program started");
 	} else if (slice_eq(path, SLICE("/v1/campaigns"))) {
 		campaign_list(r, p, key);
 	} else if (slice_starts(path, slice_str(one)) && slice_chr(path, '/', sizeof one - 1) == SLICE_NPOS) {
 		campaign_one(r, p, key, slice_from(path, sizeof one - 1));
 	} else {
-		problem(r, 404, "Not found", "see docs/REPORTS.md for the requests that are answered");
+		problem_reply(r, 404, "Not found", "see docs/REPORTS.md for the requests that are answered");
 	}
 }
 
@@ -231,7 +211,8 @@ void api_handle(void *context, struct web_req *r)
 	struct picture *p;
 
 	if (!slice_eq(method, SLICE("GET")) && !slice_eq(method, SLICE("HEAD"))) {
-		problem(r, 405, "Method not allowed", "this API is read with GET");
+		web_set_header(r, SLICE("allow"), SLICE("GET, HEAD"));
+		problem_reply(r, 405, "Method not allowed", "this API is read with GET");
 		return;
 	}
 	p = snapshot_get(api->snapshot);

@@ -2,8 +2,8 @@
 #ifndef LF_REPORTS_API_H
 #define LF_REPORTS_API_H
 
+#include "core/io/keyset.h"
 #include "core/web/web.h"
-#include "reports/apikey.h"
 #include "reports/snapshot.h"
 
 #define API_MAX_LIMIT 1000
@@ -13,8 +13,7 @@
 
 struct api {
 	struct snapshot *snapshot; /* borrowed */
-	/* Borrowed; swapped whole (atomically) when the file changes. */
-	const struct apikeys *keys;
+	struct keyset *keys;       /* borrowed */
 };
 
 /* Answers every request; context is a struct api, shared by the threads. */

@@ -1,8 +1,7 @@
 /* landfall-reports: the JSON API over the folded state. */
-#include "core/base/arena.h"
-#include "core/base/must.h"
+#include "core/base/refuse.h"
 #include "core/io/daemon.h"
-#include "core/io/keyfile.h"
+#include "core/io/keyset.h"
 #include "core/io/log.h"
 #include "reports/api.h"
 #include "reports/command.h"
@@ -11,14 +10,11 @@
 #include <errno.h>
 #include <semaphore.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define WHY_MAX 4096
-#define KEYS_MAX (8u << 20)
 
 static const struct daemon_about about = {
 	.program = "landfall-reports",
@@ -43,89 +39,9 @@ static void stop(void *arg)
 	sem_post(arg);
 }
 
-/* The keys of the file as it is now. */
-struct keyset {
-	struct arena arena;
-	struct apikeys keys;
-	struct timespec changed;
-};
-
-static void keyset_free(struct keyset **k)
-{
-	if (*k)
-		arena_free(&(*k)->arena);
-	free(*k);
-	*k = NULL;
-}
-
-static struct timespec changed_at(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0 ? st.st_mtim : (struct timespec){0, 0};
-}
-
-/* 0, or the exit status with a line in *why. An absent file means no keys:
- * nobody may read. */
-static int keyset_load(const char *path, struct keyset **out, struct buf *why)
-{
-	struct keyset *k = must_zalloc(sizeof *k);
-	int rc, status = EXIT_DONE;
-	unsigned line = 0;
-	struct buf text;
-
-	arena_init(&k->arena, 64 << 20, NULL, NULL);
-	k->changed = changed_at(path);
-	buf_init(&text, KEYS_MAX);
-	rc = keyfile_read(path, &text, why);
-	if (rc == -ENOENT) {
-		log_warn("main", "no API keys yet, only /healthz and /metrics are answered",
-			"make_one=\"landfall key add --api --tenant NAME\"");
-	} else if (rc < 0) {
-		status = EXIT_WORLD;
-	} else if (apikeys_decode(&k->arena, arena_dup(&k->arena, buf_slice(&text)), &k->keys, &line) < 0) {
-		buf_printf(why,
-			"%s:%u: want ID TENANT SHA256; remove the line or make a key with `landfall key add "
-			"--api --tenant NAME`",
-			path, line);
-		status = EXIT_REFUSED;
-	}
-	buf_free(&text);
-	if (status != EXIT_DONE)
-		keyset_free(&k);
-	*out = k;
-	return status;
-}
-
-/* Take up a changed file. The set before the last stays until the next change:
- * a request that began with it ended long ago. */
-static void keyset_refresh(const char *path, struct api *api, struct keyset **now, struct keyset **before)
-{
-	struct timespec t = changed_at(path);
-	struct keyset *next;
-	struct buf why;
-
-	if (t.tv_sec == (*now)->changed.tv_sec && t.tv_nsec == (*now)->changed.tv_nsec)
-		return;
-	buf_init(&why, WHY_MAX);
-	if (keyset_load(path, &next, &why) == EXIT_DONE) {
-		__atomic_store_n(&api->keys, &next->keys, __ATOMIC_RELEASE);
-		keyset_free(before);
-		*before = *now;
-		*now = next;
-		log_info("main", "API keys read again", "keys=%zu", next->keys.count);
-	} else {
-		log_error(
-			"main", "API keys not read, the old ones stay", "why=%s", log_bytes(buf_slice(&why)));
-		(*now)->changed = t;
-	}
-	buf_free(&why);
-}
-
 /* Until the stop signal, looking at the file of keys once a second. */
-static void wait_for_stop(sem_t *done, const char *path, struct api *api, struct keyset **now)
+static void wait_for_stop(sem_t *done, struct keyset *keys)
 {
-	struct keyset *before = NULL;
 	struct timespec until;
 
 	for (;;) {
@@ -134,17 +50,14 @@ static void wait_for_stop(sem_t *done, const char *path, struct api *api, struct
 		if (sem_clockwait(done, CLOCK_MONOTONIC, &until) == 0)
 			break;
 		if (errno == ETIMEDOUT)
-			keyset_refresh(path, api, now, &before);
+			keyset_refresh(keys);
 	}
-	/* Requests still under way may hold the present set: the caller frees it
-	 * after the threads ended. */
-	keyset_free(&before);
 }
 
-static int serve(struct config *c, const char *keys_path, struct keyset **keys)
+static int serve(struct config *c, struct keyset *keys)
 {
 	struct snapshot_config sc = {config_redis(c), (unsigned)c->reports_refresh_ms};
-	struct api api = {.keys = &(*keys)->keys};
+	struct api api = {.keys = keys};
 	struct web_config wc = {
 		.threads = 2,
 		.max_body = 65536,
@@ -174,7 +87,7 @@ static int serve(struct config *c, const char *keys_path, struct keyset **keys)
 		rc = web_open(&web, &wc);
 	if (rc == 0) {
 		daemon_ready("reports");
-		wait_for_stop(&done, keys_path, &api, keys);
+		wait_for_stop(&done, keys);
 	} else {
 		log_error("main", "cannot start", "err=%s", strerror(-rc));
 	}
@@ -187,10 +100,9 @@ static int serve(struct config *c, const char *keys_path, struct keyset **keys)
 int main(int argc, char **argv)
 {
 	struct keyset *keys = NULL;
-	const char *path;
 	struct config c;
 	struct buf why;
-	int status;
+	int status, rc;
 
 	if (argc > 1 && strcmp(argv[1], "report") == 0)
 		return command_report(argc - 1, argv + 1);
@@ -200,13 +112,15 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	buf_init(&why, WHY_MAX);
-	path = config_path(&c, c.reports_api_keys);
-	status = keyset_load(path, &keys, &why);
-	if (status == EXIT_DONE)
-		status = serve(&c, path, &keys);
+	rc = keyset_open(
+		&keys, config_path(&c, c.reports_api_keys), "landfall key add --api --tenant NAME", &why);
+	if (rc == 0)
+		status = serve(&c, keys);
 	else
 		fprintf(stderr, "landfall-reports: %.*s\n", SLICE_FMT(buf_slice(&why)));
-	keyset_free(&keys);
+	if (rc < 0)
+		status = rc == -REFUSE_SYNTAX ? EXIT_REFUSED : EXIT_WORLD;
+	keyset_close(&keys);
 	buf_free(&why);
 	config_close(&c);
 	return status;

@@ -25,7 +25,7 @@ struct options {
 	const char *config, *key, *campaign, *tenant, *recipient;
 	const char *sets[MAX_SETS];
 	unsigned set_count;
-	uint32_t sequence;
+	uint32_t sequence, lane, day;
 	bool explain;
 };
 
@@ -36,6 +36,9 @@ static const char help[] =
 	"  --recipient ADDRESS       for whom this copy is\n"
 	"  --tenant NAME             whose campaign it is; rewriter.default_tenant without\n"
 	"  --sequence N              the recipient's number within the campaign, 0 without\n"
+	"  --lane N, --day N         whose number and of which day: with these and what `landfall token "
+	"show`\n"
+	"                            says of X-Landfall-Id any copy that went out can be made again\n"
 	"  --explain                 print what would be edited and why, as one JSON object\n"
 	"  --key FILE                the key ring; keys.file of the configuration without\n"
 	"  --config FILE             read settings from FILE; without it the defaults hold\n"
@@ -116,6 +119,12 @@ static int options_read(int argc, char **argv, struct options *o)
 		if ((v = value_of("--sequence", argc, argv, &i))) {
 			if (!number(v, &o->sequence))
 				return usage("--sequence wants a number from 0 to 4294967295, not ", v);
+		} else if ((v = value_of("--lane", argc, argv, &i))) {
+			if (!number(v, &o->lane))
+				return usage("--lane wants a number from 0 to 4294967295, not ", v);
+		} else if ((v = value_of("--day", argc, argv, &i))) {
+			if (!number(v, &o->day) || o->day > UINT16_MAX)
+				return usage("--day wants days since 2020-01-01, not ", v);
 		} else if ((v = value_of("--set", argc, argv, &i))) {
 			if (!*v || o->set_count == MAX_SETS)
 				return usage("--set wants SECTION.KEY=VALUE", "");
@@ -175,7 +184,9 @@ static void out_of_memory(void *arg)
 static int rewrite(const struct options *o, struct config *c, struct keyring *ring, struct buf *in,
 	struct buf *out, struct arena *a, struct sealer *s, struct buf *why)
 {
-	struct identity id = {.sequence = o->sequence, .day = token_day(clock_ms())};
+	struct identity id = {.sequence = o->sequence,
+		.lane = o->lane,
+		.day = o->day ? (uint16_t)o->day : token_day(clock_ms())};
 	struct rendering r;
 	const struct plan *p;
 	struct policy policy;

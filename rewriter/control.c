@@ -191,6 +191,8 @@ int control_read(struct arena *a, slice message, const struct policy *p, struct 
 
 	*c = (struct control){
 		.tenant = p->default_tenant, .privacy = p->mode, .opens = p->opens, .clicks = p->clicks};
+	if (p->track.len)
+		track(p->track, c);
 	hdr_start(&it, message, 0);
 	while ((rc = hdr_next(&it, &h)) > 0) {
 		enum field f = field_of(h.name);

@@ -5,6 +5,7 @@
 #include "core/io/log.h"
 #include "core/io/metrics.h"
 #include "core/model/verp.h"
+#include "rewriter/count.h"
 #include "rewriter/numbers.h"
 
 #include <errno.h>
@@ -76,28 +77,6 @@ static bool fit(const struct relay_copy *copy, uint64_t size)
 	return out.len > 0 && (size == 0 || out.len <= size) && smtp_text_check(out) == 0;
 }
 
-static const enum metric untouched_metric[] = {
-	[UNTOUCHED_NO_CAMPAIGN] = METRIC_untouched_no_campaign,
-	[UNTOUCHED_OFF] = METRIC_untouched_off,
-	[UNTOUCHED_NOTHING_TO_DO] = METRIC_untouched_nothing_to_do,
-	[UNTOUCHED_SIGNED] = METRIC_untouched_signed,
-	[UNTOUCHED_ENCRYPTED] = METRIC_untouched_encrypted,
-	[UNTOUCHED_ATTACHED] = METRIC_untouched_attached,
-	[UNTOUCHED_REPORT] = METRIC_untouched_report,
-	[UNTOUCHED_CHARSET] = METRIC_untouched_charset,
-	[UNTOUCHED_ENCODING] = METRIC_untouched_encoding,
-	[UNTOUCHED_CAP] = METRIC_untouched_cap,
-	[UNTOUCHED_MALFORMED] = METRIC_untouched_malformed,
-	[UNTOUCHED_OURS] = METRIC_untouched_already_rewritten,
-	[UNTOUCHED_PROOF] = METRIC_messages_proof_failed,
-};
-
-static void count_untouched(enum untouched why)
-{
-	metric_add(METRIC_messages_untouched, 1);
-	metric_add(untouched_metric[why], 1);
-}
-
 /* The message goes as it is, but for its control fields. */
 static void pass(struct copier *c, const struct plan *plan, slice message, struct relay_copy *copy)
 {
@@ -123,17 +102,7 @@ static void render(struct copier *c, const struct plan *plan, const struct ident
 	}
 	if (r.untouched == UNTOUCHED_CAP)
 		pass(c, plan, message, copy);
-	if (r.untouched == UNTOUCHED_NOT) {
-		metric_add(METRIC_messages_rewritten, 1);
-		metric_add(METRIC_links_tracked, r.links);
-		metric_add(METRIC_links_left, r.left);
-		metric_add(METRIC_parts_left, r.parts_left);
-		return;
-	}
-	count_untouched(r.untouched);
-	if (r.untouched == UNTOUCHED_PROOF)
-		log_warn("copier", "proof failed, the original goes out", "rule=%s bytes=%zu", r.broken,
-			message.len);
+	count_rendering(&r, message.len);
 }
 
 static void prepare(struct copier *c, const struct envelope *e, unsigned i, slice message, uint64_t size,

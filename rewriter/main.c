@@ -1,5 +1,6 @@
-/* landfall-rewriter: the SMTP and LMTP front. */
+/* landfall-rewriter: the SMTP and LMTP front, and the HTTP one beside it. */
 #include "core/base/must.h"
+#include "core/base/refuse.h"
 #include "core/io/daemon.h"
 #include "core/io/keyfile.h"
 #include "core/io/log.h"
@@ -7,6 +8,7 @@
 #include "core/web/health.h"
 #include "rewriter/command.h"
 #include "rewriter/front.h"
+#include "rewriter/http.h"
 #include "rewriter/settings.h"
 
 #include <errno.h>
@@ -21,6 +23,8 @@
 /* What the shipper may take to empty the journal at the end; what is left goes
  * out with the next start. */
 #define DRAIN_MS 2000
+/* How often it is looked whether the API keys changed. */
+#define KEYS_MS 1000
 
 /* All that main opens, in this order. */
 struct rewriter {
@@ -37,6 +41,8 @@ struct rewriter {
 	struct recent *recent;
 	struct copier *copier;
 	struct front *front;
+	struct http *http; /* NULL: none */
+	struct loop_timer *keys;
 	struct health *health;
 	pthread_mutex_t lock; /* up and stop_asked, and front while it is up: for the signal thread */
 	bool up, stop_asked;
@@ -52,6 +58,28 @@ static int fail_with(const struct buf *why, int status)
 {
 	fprintf(stderr, "landfall-rewriter: %.*s\n", SLICE_FMT(buf_slice(why)));
 	return status;
+}
+
+static void look_at_keys(void *arg)
+{
+	struct rewriter *w = arg;
+
+	http_refresh(w->http);
+	loop_timer_set(w->keys, KEYS_MS);
+}
+
+/* 0, or the exit status. */
+static int open_http(struct rewriter *w, struct buf *why)
+{
+	int rc = http_open(&w->http, &(struct http_config){&w->config, &w->ring, &w->policy}, why);
+
+	if (rc < 0)
+		return fail_with(why, rc == -REFUSE_SYNTAX ? EXIT_REFUSED : EXIT_WORLD);
+	if (w->http) {
+		w->keys = loop_timer(w->loop, look_at_keys, w);
+		loop_timer_set(w->keys, KEYS_MS);
+	}
+	return 0;
 }
 
 static void sync_recent(void *recent)
@@ -154,11 +182,14 @@ static int open_all(struct rewriter *w, struct buf *why)
 		.outbox = w->outbox});
 	if (health_open(&w->health, &c->rewriter_metrics, "rewriter.metrics", why) < 0)
 		return fail_with(why, EXIT_WORLD);
-	return 0;
+	return open_http(w, why);
 }
 
 static void close_all(struct rewriter *w)
 {
+	if (w->keys)
+		loop_timer_free(&w->keys);
+	http_close(&w->http);
 	health_close(&w->health);
 	front_close(&w->front);
 	copier_close(&w->copier);
@@ -248,6 +279,8 @@ int main(int argc, char **argv)
 			say_address("lmtp", w.lmtp_fd);
 		if (w.smtps_fd >= 0)
 			say_address("smtps", w.smtps_fd);
+		if (w.http)
+			say_address("http", http_fd(w.http));
 		daemon_ready("smtp");
 		if (set_up(&w, true))
 			front_run(w.front);

@@ -45,6 +45,7 @@ struct policy {
 	bool top_pixel;      /* one more pixel behind the <body> tag */
 	bool base_links;     /* also relative links, below an absolute <base href> */
 	bool campaign_given; /* default_campaign counts, whatever the message says */
+	slice track;         /* said beside the message, as X-Landfall-Track within; empty: nothing */
 	const struct utm *utm;
 	size_t utm_count;
 	slice default_campaign;
@@ -110,6 +111,7 @@ struct rendering {
 	unsigned links, left, pixels;
 	unsigned parts_left; /* text and HTML parts that could not be edited */
 	size_t html_size;    /* bytes of the first HTML part, decoded, after the edits */
+	slice id;            /* what stands in X-Landfall-Id, in the arena; empty if nothing does */
 	const char *broken;  /* UNTOUCHED_PROOF: the rule that did not hold, for a log line; else NULL */
 };
 

@@ -66,6 +66,7 @@ int message_render(struct arena *a, const struct plan *p, const struct identity 
 			r->untouched = verdict(p, &c);
 			r->links = c.links;
 			r->pixels = c.pixels;
+			r->id = c.id;
 			r->left = (unsigned)(p->left_count + c.left_count);
 			r->html_size = c.html_size;
 			return 0;

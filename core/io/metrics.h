@@ -39,6 +39,7 @@
 	M(messages_delivered, COUNTER, "Messages that the next hop took")                                    \
 	M(messages_deferred, COUNTER, "Messages answered with a 4xx reply")                                  \
 	M(messages_refused, COUNTER, "Messages answered with a 5xx reply")                                   \
+	M(messages_handed_out, COUNTER, "Messages handed back to HTTP clients, which send them themselves")   \
 	M(messages_mixed, COUNTER, "Messages that the next hop took for some recipients only (SMTP)")        \
 	M(messages_known, COUNTER, "Copies not sent again: the next hop took them at an earlier attempt")    \
 	M(recent_damaged, COUNTER, "Entries of the memory of recent mail skipped as damaged")              \
@@ -57,7 +58,7 @@
 	M(events_refused, COUNTER, "Events stepped over: unknown kind, sequence too large, wrong partition") \
 	M(fold_commits, COUNTER, "Fold transactions committed")                                              \
 	M(fold_conflicts, COUNTER, "Fold transactions refused because another fold owns the partition")      \
-	M(api_requests, COUNTER, "Requests to the reports API")                                              \
+	M(api_requests, COUNTER, "Requests to an HTTP API")                                              \
 	M(api_refused, COUNTER, "API requests without a valid key")
 
 enum metric {

@@ -44,7 +44,15 @@ struct web_req {
 	slice host;
 	slice body; /* of the answer */
 	bool answered;
+	struct web_hold *hold;        /* the answer waits for the end of the turn */
 	struct sockaddr_storage peer; /* last: filled only when asked for */
+};
+
+/* In the request's pool, which tells it when the request is gone. */
+struct web_hold {
+	struct web_req *r;
+	void *what;
+	struct web_hold *next, **prev; /* of the thread's list */
 };
 
 struct thread {
@@ -60,9 +68,17 @@ struct thread {
 	uint64_t drain_since;
 	struct web_req *decided;
 	struct web_req **decided_end;
+	struct web_hold *held, **held_end;
+	bool releasing; /* the turn's end is here: it need not be asked for */
 	h2o_timeout_entry_t turn;
 	h2o_multithread_receiver_t wake;
 	void *context;
+};
+
+/* Puts our words into libh2o's own answer to a body that is too large. */
+struct too_large {
+	h2o_filter_t filter;
+	const struct web_config *cfg;
 };
 
 struct web {
@@ -199,6 +215,14 @@ static void on_gone(h2o_generator_t *generator, h2o_req_t *req)
 	undecide(r);
 }
 
+static void turn_wanted(struct thread *t)
+{
+	/* Runs after all sockets of this turn, and may be linked again by requests
+	 * that were pipelined behind the ones it answers. */
+	if (!t->releasing && !h2o_timeout_is_linked(&t->turn))
+		h2o_timeout_link(t->h2o.loop, &t->h2o.zero_timeout, &t->turn);
+}
+
 static void decide(struct web_req *r)
 {
 	struct thread *t = H2O_STRUCT_FROM_MEMBER(struct thread, h2o, r->h2o->conn->ctx);
@@ -211,10 +235,51 @@ static void decide(struct web_req *r)
 	r->prev = t->decided_end;
 	*t->decided_end = r;
 	t->decided_end = &r->next;
-	/* Runs after all sockets of this turn, and may be linked again by requests
-	 * that were pipelined behind the ones it answers. */
-	if (!h2o_timeout_is_linked(&t->turn))
-		h2o_timeout_link(t->h2o.loop, &t->h2o.zero_timeout, &t->turn);
+	turn_wanted(t);
+}
+
+static void unhold(struct thread *t, struct web_hold *h)
+{
+	*h->prev = h->next;
+	if (h->next)
+		h->next->prev = h->prev;
+	else
+		t->held_end = h->prev;
+	h->prev = NULL;
+}
+
+static void on_hold_gone(void *p)
+{
+	struct web_hold *h = p;
+
+	if (h->prev)
+		unhold(H2O_STRUCT_FROM_MEMBER(struct thread, h2o, h->r->h2o->conn->ctx), h);
+}
+
+void web_hold(struct web_req *r, void *what)
+{
+	struct thread *t = H2O_STRUCT_FROM_MEMBER(struct thread, h2o, r->h2o->conn->ctx);
+	struct web_hold *h = h2o_mem_alloc_shared(&r->h2o->pool, sizeof *h, on_hold_gone);
+
+	must(!r->answered && !r->hold && t->web->cfg.release);
+	*h = (struct web_hold){.r = r, .what = what, .prev = t->held_end};
+	r->hold = h;
+	*t->held_end = h;
+	t->held_end = &h->next;
+	turn_wanted(t);
+}
+
+static void release_held(struct thread *t)
+{
+	struct web_hold *h;
+
+	t->releasing = true;
+	while ((h = t->held)) {
+		unhold(t, h);
+		t->web->cfg.release(t->context, h->r, h->what);
+		must(h->r->answered);
+	}
+	t->releasing = false;
 }
 
 static void on_turn_end(h2o_timeout_entry_t *entry)
@@ -224,6 +289,7 @@ static void on_turn_end(h2o_timeout_entry_t *entry)
 
 	if (t->web->cfg.on_turn)
 		t->web->cfg.on_turn(t->context);
+	release_held(t);
 	due = t->decided;
 	if (due)
 		due->prev = &due;
@@ -381,6 +447,34 @@ static int unfit(const h2o_req_t *req)
 	return size > WEB_MAX_HEADER ? 431 : 0;
 }
 
+/* Is there one Content-Length and nothing else that frames the body? Of these
+ * fields libh2o keeps none, but the header stands before the body in the
+ * connection's buffer; false if not. */
+static bool framed_once(h2o_req_t *req)
+{
+	h2o_socket_t *sock = req->conn->callbacks->get_socket(req->conn);
+	const char *from = sock->input->bytes, *body = req->entity.base;
+	unsigned lengths = 0;
+	slice head;
+	size_t at = 0;
+
+	if (body < from || body > from + sock->input->size)
+		return false;
+	head = slice_of(from, (size_t)(body - from));
+	if (!slice_starts(head, slice_of_iovec(req->input.method)) || !slice_ends(head, SLICE("\n")))
+		return false;
+	while (at < head.len) {
+		size_t lf = slice_chr(head, '\n', at);
+		slice line = slice_sub(head, at, lf);
+
+		if (slice_istarts(line, SLICE("transfer-encoding")))
+			return false;
+		lengths += slice_istarts(line, SLICE("content-length"));
+		at = lf == SLICE_NPOS ? head.len : lf + 1;
+	}
+	return lengths == 1;
+}
+
 static int on_request(h2o_handler_t *self, h2o_req_t *req)
 {
 	struct thread *t = H2O_STRUCT_FROM_MEMBER(struct thread, h2o, req->conn->ctx);
@@ -394,7 +488,7 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
 	h2o_vector_reserve(&req->pool, &req->res.headers, LIKELY_HEADERS);
 	/* libh2o takes a length and chunks together, and two lengths. Nothing that
 	 * follows such a request on its connection can be trusted to be a request. */
-	if (req->entity.base)
+	if (req->entity.base && !(t->web->cfg.keep_bodied && framed_once(req)))
 		req->http1_is_persistent = 0;
 	status = unfit(req);
 	if (status) {
@@ -403,7 +497,7 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
 		return 0;
 	}
 	t->web->cfg.handle(t->context, r);
-	must(r->answered);
+	must(r->answered || r->hold);
 	return 0;
 }
 
@@ -581,6 +675,7 @@ static int thread_begin(struct thread *t)
 		return -ECANCELED;
 	}
 	t->decided_end = &t->decided;
+	t->held_end = &t->held;
 	t->turn.cb = on_turn_end;
 	h2o_context_init(&t->h2o, h2o_evloop_create(), &w->h2o);
 	h2o_multithread_register_receiver(t->h2o.queue, &t->wake, on_wake);
@@ -622,6 +717,33 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
+static void too_large_send(
+	h2o_ostream_t *o, h2o_req_t *req, h2o_iovec_t *bufs, size_t count, h2o_send_state_t state)
+{
+	const struct too_large *f = (struct too_large *)req->pathconf->filters.entries[0];
+	h2o_iovec_t body = iovec_of(f->cfg->too_large);
+
+	(void)bufs, (void)count;
+	h2o_ostream_send_next(o, req, &body, 1, state);
+}
+
+static void on_too_large(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
+{
+	const struct too_large *f = (struct too_large *)self;
+	h2o_ostream_t *o;
+
+	if (req->res.status == 413) {
+		h2o_set_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE,
+			(const char *)f->cfg->too_large_type.p, f->cfg->too_large_type.len, 1);
+		req->res.reason = reason(413);
+		req->res.content_length = f->cfg->too_large.len;
+		o = h2o_add_ostream(req, sizeof *o, slot);
+		o->do_send = too_large_send;
+		slot = &o->next;
+	}
+	h2o_setup_next_ostream(req, slot);
+}
+
 static void configure(struct web *w)
 {
 	h2o_hostconf_t *host;
@@ -635,6 +757,13 @@ static void configure(struct web *w)
 	w->h2o.server_name = h2o_iovec_init(w->cfg.server_name, strlen(w->cfg.server_name));
 	host = h2o_config_register_host(&w->h2o, h2o_iovec_init(H2O_STRLIT("default")), 65535);
 	host->fallback_path.error_log.emit_request_errors = 0;
+	if (w->cfg.too_large.len) {
+		/* Such a request never reaches a path of ours. */
+		struct too_large *f = (struct too_large *)h2o_create_filter(&host->fallback_path, sizeof *f);
+
+		f->filter.on_setup_ostream = on_too_large;
+		f->cfg = &w->cfg;
+	}
 	handler = h2o_create_handler(h2o_config_register_path(host, "/", 0), sizeof *handler);
 	host->paths.entries[0].error_log.emit_request_errors = 0;
 	handler->on_req = on_request;

@@ -3,7 +3,7 @@
  * One loop per thread, nothing shared between threads. A handler decides the
  * answer at once; the answer leaves at the end of the loop turn, after on_turn
  * ran (that is where the outbox writes what the handlers put: journal first).
- * HTTP/2 is off; a request with a body closes its connection; every answer has
+ * HTTP/2 is off; a request with a body closes its connection (but for keep_bodied); every answer has
  * a content length and "referrer-policy: no-referrer".
  *
  * Surprise: this module defines gettimeofday for the whole program, as start
@@ -31,10 +31,11 @@
 struct web_req;
 
 struct web_config {
-	int listen_fd;           /* shared by all threads; owned by the caller */
-	unsigned threads;        /* at least 1 */
-	size_t max_body;         /* larger request bodies get 413 */
-	const char *server_name; /* Server: header; lives as long as the server */
+	int listen_fd;                   /* shared by all threads; owned by the caller */
+	unsigned threads;                /* at least 1 */
+	size_t max_body;                 /* larger request bodies get 413 ... */
+	slice too_large_type, too_large; /* ... with this; static; empty: a line of text */
+	const char *server_name;         /* Server: header; lives as long as the server */
 	/* Per thread: make what the handlers of this thread use. NULL context is a
 	 * failure: the server stops. */
 	void *(*thread_open)(void *arg, unsigned thread);
@@ -44,6 +45,11 @@ struct web_config {
 	/* At the end of each loop turn in which a request was handled, before the
 	 * answers leave. May be NULL. */
 	void (*on_turn)(void *context);
+	/* Behind on_turn, for each request that was held: decide its answer. */
+	void (*release)(void *context, struct web_req *r, void *what);
+	/* A connection serves on behind a request whose body had one Content-Length
+	 * and no other frame; without this every body closes it. */
+	bool keep_bodied;
 	void *arg;
 };
 
@@ -83,6 +89,9 @@ const struct sockaddr *web_peer(const struct web_req *r, socklen_t *len);
  * answer left: static bytes, or made by web_keep. type: Content-Type, of the
  * same life. A HEAD request gets the same headers and no body. */
 void web_reply(struct web_req *r, int status, slice type, slice body);
+/* Instead of web_reply: the answer is decided at the end of this turn, by release.
+ * what: made by web_keep. */
+void web_hold(struct web_req *r, void *what);
 /* 302 with Location; where: printable ASCII only (must); must live as body. */
 void web_redirect(struct web_req *r, slice where);
 /* Add a header before the reply; name lower case, both must outlive the answer

@@ -1,4 +1,4 @@
-/* API keys of the reports: lf_<id>_<secret>, of which the file keeps only
+/* API keys of the reports and of the rewriter: lf_<id>_<secret>, of which the file keeps only
  * "<id> <tenant> <SHA-256 of the whole key, hex>", a line each, mode 0600. */
 #ifndef LF_COMMAND_APIKEY_H
 #define LF_COMMAND_APIKEY_H

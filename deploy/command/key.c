@@ -12,28 +12,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool api;
+static bool api, rewrite;
 static const char *tenant = "default";
 
 static const struct option_row rows[] = {
 	{.name = "--api", .help = "an API key of the reports, not a sealing key", .flag = &api},
+	{.name = "--rewrite", .help = "an API key of the rewriter (POST /v1/rewrite)", .flag = &rewrite},
 	{.name = "--tenant",
 		.value = "T",
-		.help = "whose campaigns the API key may read (default)",
+		.help = "whose campaigns the API key is for (default; \"*\": all)",
 		.text = &tenant},
 };
 static const struct command about = {
 	.name = "key",
-	.usage = "add|list|retire [ID] [--api [--tenant T]]",
+	.usage = "add|list|retire [ID] [--api|--rewrite [--tenant T]]",
 	.what = "add     make a sealing key (the ring is made with the first); new mail uses it at once "
 		"after a\n"
-		"        restart. With --api: an API key, printed once; the file keeps its hash alone\n"
+		"        restart. With --api or --rewrite: an API key, printed once; the file keeps its hash "
+		"alone\n"
 		"list    sealing keys and API keys, never their secrets\n"
 		"retire  tokens sealed with this key no longer open: says how many days of mail that kills.\n"
-		"        With --api: this API key no longer works",
+		"        With --api or --rewrite: this API key no longer works",
 	.example = "  landfall key add\n  landfall key add --api --tenant default\n  landfall key retire 1",
 	.rows = rows,
-	.count = 2,
+	.count = 3,
 	.least = 1,
 	.most = 2,
 };
@@ -71,10 +73,16 @@ static int add(struct job *j)
 	return EXIT_DONE;
 }
 
+/* The file of API keys that the options mean. */
+static const char *api_file(struct job *j)
+{
+	return config_path(j->c, rewrite ? j->c->rewriter_api_keys : j->c->reports_api_keys);
+}
+
 static int add_api(struct job *j)
 {
 	char key[APIKEY_TEXT];
-	int rc = apikey_add(config_path(j->c, j->c->reports_api_keys), slice_str(tenant), key, &j->why);
+	int rc = apikey_add(api_file(j), slice_str(tenant), key, &j->why);
 
 	if (rc == -REFUSE_LENGTH || rc == -REFUSE_ALPHABET) {
 		world(j);
@@ -87,19 +95,19 @@ static int add_api(struct job *j)
 	return EXIT_DONE;
 }
 
-static void list_api(struct job *j)
+static void list_api(struct job *j, const char *path, const char *word)
 {
 	struct buf text;
 
 	buf_init(&text, APIKEY_MAX_FILE);
-	if (apikey_load(config_path(j->c, j->c->reports_api_keys), &text, &j->why) == 0) {
+	if (apikey_load(path, &text, &j->why) == 0) {
 		for (slice rest = buf_slice(&text); rest.len;) {
 			size_t end = slice_chr(rest, '\n', 0);
 			slice line = slice_sub(rest, 0, end),
 			      shown = slice_sub(line, 0, slice_rchr(line, ' '));
 
 			if (shown.len)
-				printf("api  %.*s\n", SLICE_FMT(shown));
+				printf("%s  %.*s\n", word, SLICE_FMT(shown));
 			rest = slice_from(rest, line.len + 1);
 		}
 	}
@@ -131,7 +139,8 @@ static int list(struct job *j)
 			k == keyring_newest(&j->ring) ? ", seals new mail" : "");
 	}
 	buf_free(&day);
-	list_api(j);
+	list_api(j, config_path(j->c, j->c->reports_api_keys), "api");
+	list_api(j, config_path(j->c, j->c->rewriter_api_keys), "rewrite");
 	return EXIT_DONE;
 }
 
@@ -174,7 +183,7 @@ static int retire(struct job *j, const char *id)
 
 static int retire_api(struct job *j, const char *id)
 {
-	int rc = apikey_remove(config_path(j->c, j->c->reports_api_keys), slice_str(id), &j->why);
+	int rc = apikey_remove(api_file(j), slice_str(id), &j->why);
 
 	if (rc < 0) {
 		world(j);
@@ -189,11 +198,11 @@ static int run(struct job *j, const struct command_line *line)
 	const char *verb = line->arg[0];
 
 	if (strcmp(verb, "add") == 0 && line->args == 1)
-		return api ? add_api(j) : add(j);
+		return api || rewrite ? add_api(j) : add(j);
 	if (strcmp(verb, "list") == 0 && line->args == 1)
 		return list(j);
 	if (strcmp(verb, "retire") == 0 && line->args == 2)
-		return api ? retire_api(j, line->arg[1]) : retire(j, line->arg[1]);
+		return api || rewrite ? retire_api(j, line->arg[1]) : retire(j, line->arg[1]);
 	fprintf(stderr, "landfall key: add, list or retire ID (see landfall key --help)\n");
 	return EXIT_USAGE;
 }

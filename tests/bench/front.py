@@ -5,8 +5,11 @@
 
 smtp-source and smtp-sink (package postfix) send messages of 30 KB with 25 links,
 directly and through the rewriter in turn: untouched, rewritten, and rewritten
-with a return path of ours. Medians; CPU is that of the rewriter, all threads."""
+with a return path of ours; and the same message by POST /v1/rewrite. Medians; CPU
+is that of the rewriter, all threads. The HTTP client is Python: it, not the
+rewriter, sets the rate."""
 import argparse
+import http.client
 import os
 import shutil
 import socket
@@ -14,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -59,6 +63,29 @@ def load(port, path, count, sessions):
     return count / (time.monotonic() - began)
 
 
+def post(port, key, path, count, sessions):
+    with open(path, "rb") as f:
+        message = f.read()
+
+    def work(n):
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        for i in range(n, count, sessions):
+            # Its own Message-ID: the sender of the SMTP rows gives none.
+            link.request("POST", "/v1/rewrite", b"Message-ID: <%d@b>\n" % i + message, {
+                "Authorization": "Bearer " + key, "Content-Type": "message/rfc822", "Landfall-Recipient": "u@a.test"})
+            r = link.getresponse()
+            if r.status != 200 or len(r.read()) < len(message):
+                sys.exit("HTTP: %d" % r.status)
+
+    began = time.monotonic()
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(sessions)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return count / (time.monotonic() - began)
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--bin", default=ROOT + "/build/release/bin")
@@ -67,15 +94,18 @@ def main():
     ap.add_argument("--sessions", type=int, default=10)
     options = ap.parse_args()
     dir = tempfile.mkdtemp(prefix="landfall-bench-")
-    sink, port = free_port(), free_port()
+    sink, port, door = free_port(), free_port(), free_port()
     config = dir + "/landfall.conf"
     with open(config, "w") as f:
-        f.write("[data]\ndir = %s/data\n[rewriter]\nlisten = 127.0.0.1:%d\nnext_hop = 127.0.0.1:%d\n" % (dir, port, sink))
+        f.write("[data]\ndir = %s/data\n[rewriter]\nlisten = 127.0.0.1:%d\nnext_hop = 127.0.0.1:%d\nhttp_listen = 127.0.0.1:%d\n" % (dir, port, sink, door))
     message(dir + "/plain", False)
     message(dir + "/tracked", True)
     subprocess.run([options.bin + "/landfall", "key", "add", "--config", config], check=True, stdout=subprocess.DEVNULL)
+    key = subprocess.run([options.bin + "/landfall", "key", "add", "--rewrite", "--tenant", "default", "--config", config], check=True,
+                         capture_output=True, text=True).stdout.strip()
     cases = (("untouched", "plain", []), ("rewritten", "tracked", []),
-             ("rewritten, own return path", "tracked", ["--set", "track.return_path_domain=b.test"]))
+             ("rewritten, own return path", "tracked", ["--set", "track.return_path_domain=b.test"]),
+             ("over HTTP", "tracked", None))
     got = {name: ([], []) for name, _, _ in cases}
     direct = []
     # As root smtp-sink wants to become somebody else.
@@ -86,11 +116,13 @@ def main():
             direct.append(load(sink, dir + "/plain", options.count, options.sessions))
             for name, file, more in cases:
                 with open(dir + "/log", "ab") as log:
-                    front = subprocess.Popen([options.bin + "/landfall-rewriter", "--config", config, *more], stderr=log)
+                    front = subprocess.Popen([options.bin + "/landfall-rewriter", "--config", config, *(more or [])], stderr=log)
                 try:
                     answers(port)
+                    answers(door)
                     before = cpu(front.pid)
-                    got[name][0].append(load(port, dir + "/" + file, options.count, options.sessions))
+                    got[name][0].append(load(port, dir + "/" + file, options.count, options.sessions) if more is not None else
+                                        post(door, key, dir + "/" + file, options.count, options.sessions))
                     got[name][1].append((cpu(front.pid) - before) / options.count * 1e6)
                 finally:
                     front.terminate()

@@ -18,6 +18,7 @@ from edges import *  # noqa: F401,F403 - their tests are among ours
 from kills import *  # noqa: F401,F403
 from mtas import *  # noqa: F401,F403
 from signed import *  # noqa: F401,F403
+from rewrite_http import *  # noqa: F401,F403
 from smtp import *  # noqa: F401,F403
 from storm import *  # noqa: F401,F403
 from tls import *  # noqa: F401,F403

@@ -1,7 +1,7 @@
 #include "tests/testing.h"
 
 #include "core/base/refuse.h"
-#include "reports/apikey.h"
+#include "core/model/apikey.h"
 
 #include <stdio.h>
 

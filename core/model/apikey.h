@@ -3,8 +3,8 @@
  * pure: File form, a line a key: ID SP TENANT SP 64*HEX, where the digest is of
  * the whole key as it is presented. Tenant "*" reads all tenants.
  */
-#ifndef LF_REPORTS_APIKEY_H
-#define LF_REPORTS_APIKEY_H
+#ifndef LF_MODEL_APIKEY_H
+#define LF_MODEL_APIKEY_H
 
 #include "core/base/arena.h"
 #include "core/base/slice.h"

@@ -1,4 +1,4 @@
-#include "reports/apikey.h"
+#include "core/model/apikey.h"
 
 #include "core/base/refuse.h"
 #include "core/parse/num.h"
