@@ -70,6 +70,7 @@ struct front {
 };
 
 static void pump(struct client *c);
+static void tend_hop(struct client *c);
 
 static void waiting_put(struct waiting *w, struct client *c)
 {
@@ -224,6 +225,21 @@ static void hop_happened(void *arg, enum hop_event what)
 	pump(c);
 }
 
+/* All connections are lent: one comes back from the client that is here longest
+ * of those that do not keep the hop busy. So slow clients hold up nobody. */
+static void recall(struct front *f)
+{
+	struct client *oldest = NULL;
+
+	for (struct client *c = f->clients; c; c = c->next)
+		if (relay_idle(&c->relay))
+			oldest = c;
+	if (!oldest)
+		return;
+	relay_recall(&oldest->relay);
+	tend_hop(oldest);
+}
+
 /* Carry out what the relay wants of its hop. */
 static void tend_hop(struct client *c)
 {
@@ -241,6 +257,8 @@ static void tend_hop(struct client *c)
 		hops_cancel(&c->hop);
 	else if (!c->hop.at && hops_take(c->front->hops, &c->hop, buf_slice(&r->session.envelope.sender)))
 		relay_hop_up(r, hop_exchange(&c->hop), hop_used(&c->hop));
+	else if (hops_crowded(&c->hop))
+		recall(c->front);
 	if (r->hop == RELAY_HOP_HELD)
 		write_hop(c);
 }

@@ -222,6 +222,11 @@ static void end_loan(struct hop_loan *l)
 }
 
 /* As many connections as there are loans that wait, as far as may be. */
+bool hops_crowded(const struct hop_loan *l)
+{
+	return l->at && l->at->greeted > 0 && l->at->waiting > l->at->connecting;
+}
+
 static void work(struct hop *p)
 {
 	const struct config *cfg = p->hops->cfg.config;

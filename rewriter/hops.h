@@ -86,6 +86,8 @@ struct hop_loan {
 bool hops_take(struct hops *h, struct hop_loan *l, slice sender);
 /* Wait no longer. */
 void hops_cancel(struct hop_loan *l);
+/* Does it wait for a connection to come back, as no more can be made? */
+bool hops_crowded(const struct hop_loan *l);
 /* The end of a loan: at rest for the next one; with QUIT; closed at once. */
 void hops_give(struct hop_loan *l);
 void hops_quit(struct hop_loan *l);

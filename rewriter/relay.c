@@ -753,6 +753,20 @@ static void answer_dot(struct relay *r, int code, slice text)
 	}
 }
 
+bool relay_idle(const struct relay *r)
+{
+	return r->hop == RELAY_HOP_HELD && r->phase == RELAY_PROBE && !r->own &&
+	       r->session.mode != SESSION_SILENT && !session_waits(&r->session) &&
+	       exchange_resting(r->exchange);
+}
+
+void relay_recall(struct relay *r)
+{
+	must(relay_idle(r));
+	hop_reset(r);
+	part(r, RELAY_GIVES);
+}
+
 void relay_synced(struct relay *r)
 {
 	if (r->phase != RELAY_SYNC)

@@ -183,6 +183,13 @@ int relay_hop_in(struct relay *r, slice in);
 /* The connection failed, was closed, or was silent for too long. */
 void relay_hop_gone(struct relay *r);
 
+/* Does it hold a connection of which nothing is wanted now, as the client is still
+ * sending, or silent? */
+bool relay_idle(const struct relay *r);
+/* Of one that is idle: others wait, the connection is given back. When it is needed
+ * another one is wanted, and the transaction opened anew. */
+void relay_recall(struct relay *r);
+
 /* What was recorded is safe (or never will be). */
 void relay_synced(struct relay *r);
 

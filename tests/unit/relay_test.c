@@ -37,11 +37,10 @@ enum manner {
  * (with a reason behind it); ? it must be closed; g it must be given back; q
  * it must be told QUIT; i the connection is the client's own; l the client is
  * answered before it gives up; * synced; x the client is gone; t it was silent for too long; s stop;
- * o it has waited for long; h the client's handshake is wanted, T it is done, H
- * the hop's is done; = what became of the recipients; . all is over; ~ the
- * relay must not want a connection. A recipient k... was taken at an earlier
- * attempt, z... must be alone; q... is owed another message than this, as is a
- * sender q... */
+ * o it has waited for long; r others wait for its connection; h the client's handshake is wanted, T it is
+ * done, H the hop's is done; = what became of the recipients; . all is over; ~ the relay must not want a
+ * connection. A recipient k... was taken at an earlier attempt, z... must be alone; q... is owed another
+ * message than this, as is a sender q... */
 static const struct script {
 	const char *name;
 	int manner;
@@ -153,6 +152,13 @@ static const struct script {
 			"-250-hop\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 DSN\r\n",
 			"+MAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\nDATA\r\n", "-250 a\r\n250 b\r\n354 c\r\n",
 			"+hi\r\n.\r\n", "-250 ok\r\n", "<250 ok\r\n"}},
+	{"recalled while the client sends: borrowed anew", AS_IS,
+		{DATA, ">h", "r", "+RSET\r\n", "g", "-250 ok\r\n", ">i\r\n.\r\n",
+			"+MAIL FROM:<a@b> SIZE=4\r\nRCPT TO:<u@c>\r\nDATA\r\n",
+			"-250 a\r\n250 b\r\n354 c\r\n", "+hi\r\n.\r\n", "-250 ok\r\n", "<250 ok\r\n"}},
+	{"recalled between commands: MAIL is said again", AS_IS,
+		{OPENED, "r", "+RSET\r\n", "g", "-250 ok\r\n", ">RCPT TO:<v@c>\r\n",
+			"+MAIL FROM:<a@b>\r\nRCPT TO:<v@c>\r\n", "-250 a\r\n250 b\r\n", "<250 b\r\n"}},
 	{"new connection offers less, and it is not needed", AS_IS,
 		{DATA, "!", "?", ">hi\r\n.\r\n", "^", "-220 hop\r\n", "+EHLO me\r\n", "-250 hop\r\n",
 			"+MAIL FROM:<a@b>\r\n", "-250 ok\r\n"}},
@@ -1172,6 +1178,9 @@ static bool run(const struct script *s, size_t cut, bool bytewise)
 			break;
 		case 'o':
 			relay_overdue(&r);
+			break;
+		case 'r':
+			relay_recall(&r);
 			break;
 		case '=':
 			test_slices_equal(name, slice_str(told), in);
