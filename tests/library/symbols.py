@@ -14,7 +14,7 @@ import sys
 ASKED = re.compile(
     r"mem(cpy|move|set|cmp|chr|rchr|mem|pcpy)|str(len|chr|cmp|ncmp|tod)|v?snprintf|(malloc|calloc|realloc|free)|_?setjmp|longjmp|"
     r"__(mem(cpy|move|set)|v?snprintf|longjmp)_chk|__longjmp_chk|__stack_chk_fail|__tls_get_addr|_GLOBAL_OFFSET_TABLE_|"
-    r"__cpu_model|__cpu_features2|__cpu_indicator_init|inet_pton|pthread_mutex_(init|destroy|lock|unlock)|idn2_(free|to_ascii_8z)|EVP_\w+|HMAC|"
+    r"__popcountdi2|__cpu_model|__cpu_features2|__cpu_indicator_init|inet_pton|pthread_mutex_(init|destroy|lock|unlock)|idn2_(free|to_ascii_8z)|EVP_\w+|HMAC|"
     r"CRYPTO_memcmp|OPENSSL_cleanse|_ITM_\w+|__cxa_finalize|__gmon_start__|__errno_location")
 INSTRUMENTS = re.compile(r"_*(asan|ubsan|tsan|gcov|sanitizer|llvm|sancov)_\w+")
 
