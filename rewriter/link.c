@@ -237,8 +237,8 @@ static void greeted(struct link *k)
 		return;
 	}
 	if (rc > 0 && step == EXCHANGE_STARTTLS && k->exchange.tls == EXCHANGE_TLS_MUST) {
-		unsafe(k, k->exchange.reply.code / 100 == 2 ? "it does not offer STARTTLS"
-							    : "it refuses STARTTLS");
+		unsafe(k, k->exchange.offer.flags & SMTP_OFFER_STARTTLS ? "it refuses STARTTLS"
+									: "it does not offer STARTTLS");
 		return;
 	}
 	if (rc > 0 && !k->exchange.ready) {
