@@ -34,6 +34,7 @@ struct client {
 	struct tls *tls;       /* the stream's; NULL: plain text */
 	bool shaking;          /* hands; nothing else is done with it meanwhile */
 	struct hop_loan hop;   /* the connection to the next hop */
+	uint64_t hop_ms;       /* when it was last made use of */
 	uint64_t copies_ms;    /* when the first copy of a message for several was prepared, 0: none */
 	struct wait {
 		unsigned what; /* it waits for an answer to; 0: to nothing */
@@ -70,7 +71,6 @@ struct front {
 };
 
 static void pump(struct client *c);
-static void tend_hop(struct client *c);
 
 static void waiting_put(struct waiting *w, struct client *c)
 {
@@ -225,21 +225,6 @@ static void hop_happened(void *arg, enum hop_event what)
 	pump(c);
 }
 
-/* All connections are lent: one comes back from the client that is here longest
- * of those that do not keep the hop busy. So slow clients hold up nobody. */
-static void recall(struct front *f)
-{
-	struct client *oldest = NULL;
-
-	for (struct client *c = f->clients; c; c = c->next)
-		if (relay_idle(&c->relay))
-			oldest = c;
-	if (!oldest)
-		return;
-	relay_recall(&oldest->relay);
-	tend_hop(oldest);
-}
-
 /* Carry out what the relay wants of its hop. */
 static void tend_hop(struct client *c)
 {
@@ -257,10 +242,11 @@ static void tend_hop(struct client *c)
 		hops_cancel(&c->hop);
 	else if (!c->hop.at && hops_take(c->front->hops, &c->hop, buf_slice(&r->session.envelope.sender)))
 		relay_hop_up(r, hop_exchange(&c->hop), hop_used(&c->hop));
-	else if (hops_crowded(&c->hop))
-		recall(c->front);
-	if (r->hop == RELAY_HOP_HELD)
-		write_hop(c);
+	if (r->hop != RELAY_HOP_HELD)
+		return;
+	if (exchange_waits(r->exchange) != EXCHANGE_NOTHING)
+		c->hop_ms = clock_mono_ms();
+	write_hop(c);
 }
 
 /* Clients. */
@@ -491,6 +477,12 @@ static void look_at(struct client *c, uint64_t now)
 
 	if (c->copies_ms && now - c->copies_ms > FRONT_COPIES_MS)
 		relay_overdue(&c->relay);
+	if (c->hop.conn && hop_wanted(&c->hop) && now - c->hop_ms >= FRONT_YIELD_MS &&
+		relay_idle(&c->relay)) {
+		relay_recall(&c->relay);
+		pump(c);
+		return;
+	}
 	if (!c->wait.what || now - c->wait.since_ms < (uint64_t)limit * 1000)
 		return;
 	c->wait.what = 0;

@@ -26,6 +26,9 @@
 #define FRONT_COPIES_MS (4 * 60 * 1000)
 /* How often the files of TLS are looked at for a change. */
 #define FRONT_RENEW_MS 60000
+/* A client that is within a transaction and does nothing with the hop for this long
+ * gives its connection back when others wait for one. */
+#define FRONT_YIELD_MS 1000
 /* How often clients are looked at that wait for an answer. */
 #define FRONT_TICK_MS 250
 

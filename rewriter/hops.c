@@ -222,11 +222,6 @@ static void end_loan(struct hop_loan *l)
 }
 
 /* As many connections as there are loans that wait, as far as may be. */
-bool hops_crowded(const struct hop_loan *l)
-{
-	return l->at && l->at->greeted > 0 && l->at->waiting > l->at->connecting;
-}
-
 static void work(struct hop *p)
 {
 	const struct config *cfg = p->hops->cfg.config;
@@ -259,18 +254,18 @@ static void serve(void *arg)
 
 /* Which hop. */
 
-/* The hop of the route that is to be tried next, NULL: none is left. */
-static struct hop *choose(struct hops *h, const struct route *r, uint32_t tried)
+/* The hop of the route that is to be tried next, NULL: none is left. from: the
+ * first to look at. */
+static const struct hop *choose(const struct hops *h, const struct route *r, uint32_t tried, unsigned from)
 {
 	bool spread = h->cfg.config->rewriter_spread;
-	unsigned from = spread ? h->turn++ : 0;
 
 	for (int down = 0; down < 2; down++) {
-		struct hop *best = NULL;
+		const struct hop *best = NULL;
 
 		for (unsigned i = 0; i < r->count && (spread || !best); i++) {
 			unsigned k = r->hop[(from + i) % r->count];
-			struct hop *p = &h->hop[k];
+			const struct hop *p = &h->hop[k];
 
 			if (tried & (1u << k) || p->down != down)
 				continue;
@@ -281,6 +276,13 @@ static struct hop *choose(struct hops *h, const struct route *r, uint32_t tried)
 			return best;
 	}
 	return NULL;
+}
+
+static struct hop *next_hop(struct hops *h, const struct hop_loan *l)
+{
+	const struct hop *p = choose(h, l->route, l->tried, h->cfg.config->rewriter_spread ? h->turn++ : 0);
+
+	return p ? &h->hop[p - h->hop] : NULL;
 }
 
 static const struct route *route_of(const struct hops *h, slice sender)
@@ -314,7 +316,7 @@ static void fail_waiting(struct hop *p, int code, slice text)
 
 		failed = l->next;
 		l->tried |= 1u << (p - h->hop);
-		next = choose(h, l->route, l->tried);
+		next = next_hop(h, l);
 		if (next) {
 			wait_at(next, l);
 			continue;
@@ -470,7 +472,7 @@ bool hops_take(struct hops *h, struct hop_loan *l, slice sender)
 	must(!l->conn && !l->at);
 	l->route = route_of(h, sender);
 	l->tried = 0;
-	p = choose(h, l->route, 0);
+	p = next_hop(h, l);
 	if (p->resting && !p->first) {
 		lend(p->resting, l);
 		return true;
@@ -542,6 +544,11 @@ bool hop_used(const struct hop_loan *l)
 	return l->conn->used;
 }
 
+bool hop_wanted(const struct hop_loan *l)
+{
+	return l->conn->hop->waiting > 0;
+}
+
 ssize_t hop_read(struct hop_loan *l, void *p, size_t room)
 {
 	return link_read(l->conn->link, p, room);
@@ -555,7 +562,7 @@ int hop_flush(struct hop_loan *l)
 bool hops_offer(const struct hops *h, struct smtp_offer *out)
 {
 	uint64_t now = clock_mono_ms();
-	const struct hop *p = choose((struct hops *)h, &h->route[0], 0);
+	const struct hop *p = choose(h, &h->route[0], 0, 0);
 
 	if (!p->known || p->down || (p->greeted == 0 && now - p->seen_ms > HOPS_OFFER_MS))
 		return false;

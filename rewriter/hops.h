@@ -86,8 +86,6 @@ struct hop_loan {
 bool hops_take(struct hops *h, struct hop_loan *l, slice sender);
 /* Wait no longer. */
 void hops_cancel(struct hop_loan *l);
-/* Does it wait for a connection to come back, as no more can be made? */
-bool hops_crowded(const struct hop_loan *l);
 /* The end of a loan: at rest for the next one; with QUIT; closed at once. */
 void hops_give(struct hop_loan *l);
 void hops_quit(struct hop_loan *l);
@@ -97,6 +95,8 @@ void hops_drop(struct hop_loan *l);
 struct exchange *hop_exchange(const struct hop_loan *l);
 /* Was it lent before? */
 bool hop_used(const struct hop_loan *l);
+/* Does somebody wait for a connection to this hop? */
+bool hop_wanted(const struct hop_loan *l);
 /* As link_read and link_flush. */
 ssize_t hop_read(struct hop_loan *l, void *p, size_t room);
 int hop_flush(struct hop_loan *l);

@@ -172,7 +172,6 @@ void relay_client_late(struct relay *r);
 void relay_overdue(struct relay *r);
 /* The client would soon wait no longer: it is answered without the hop. */
 void relay_give_up(struct relay *r);
-
 /* Here is the connection that was wanted. used: it served before. */
 void relay_hop_up(struct relay *r, struct exchange *x, bool used);
 /* There is none. code 0: no hop answers; else what is said to the client: 421

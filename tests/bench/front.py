@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The SMTP front beside no front: messages a second and CPU a message.
+"""The SMTP front beside no front: messages a second, CPU a message, latency of the dot.
 
     python3 tests/bench/front.py [--bin build/release/bin] [--count N] [--rounds N]
 
@@ -7,7 +7,12 @@ smtp-source and smtp-sink (package postfix) send messages of 30 KB with 25 links
 directly and through the rewriter in turn: untouched, rewritten, and rewritten
 with a return path of ours; and the same message by POST /v1/rewrite. Medians; CPU
 is that of the rewriter, all threads. The HTTP client is Python: it, not the
-rewriter, sets the rate."""
+rewriter, sets the rate.
+
+The latency is from the last byte of a message to its answer, for one client that
+comes directly and through the rewriter by turns; an fdatasync of the same disk
+stands beside it, since a rewritten message waits for one. On a machine that
+others use run it with `chrt -r 5`."""
 import argparse
 import http.client
 import os
@@ -86,6 +91,48 @@ def post(port, key, path, count, sessions):
     return count / (time.monotonic() - began)
 
 
+class Client:
+    """One message after the other, on one connection."""
+
+    def __init__(self, port, path):
+        self.link = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.f = self.link.makefile("rb")
+        with open(path, "rb") as f:
+            self.body = f.read().replace(b"\n", b"\r\n") + b".\r\n"
+        self.read()
+        self.say(b"EHLO bench\r\n")
+
+    def read(self):
+        while (line := self.f.readline())[3:4] == b"-":
+            pass
+        assert line[:1] in b"23", line
+
+    def say(self, data):
+        self.link.sendall(data)
+        self.read()
+
+    def dot(self):
+        """Microseconds."""
+        for line in (b"MAIL FROM:<news@brand.test>\r\n", b"RCPT TO:<u@a.test>\r\n", b"DATA\r\n"):
+            self.say(line)
+        began = time.perf_counter()
+        self.say(self.body)
+        return (time.perf_counter() - began) * 1e6
+
+
+def syncs(dir, count):
+    """What an fdatasync behind a small write takes, in microseconds."""
+    fd, took = os.open(dir + "/sync", os.O_WRONLY | os.O_CREAT), []
+    for _ in range(count):
+        os.write(fd, b"x" * 200)
+        began = time.perf_counter()
+        os.fdatasync(fd)
+        took.append((time.perf_counter() - began) * 1e6)
+    os.close(fd)
+    return took
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--bin", default=ROOT + "/build/release/bin")
@@ -107,7 +154,7 @@ def main():
              ("rewritten, own return path", "tracked", ["--set", "track.return_path_domain=b.test"]),
              ("over HTTP", "tracked", None))
     got = {name: ([], []) for name, _, _ in cases}
-    direct = []
+    direct, dots = [], {name: ([], []) for name, _, _ in cases}
     # As root smtp-sink wants to become somebody else.
     hop = subprocess.Popen([SINK] + (["-u", "nobody"] if os.geteuid() == 0 else []) + ["127.0.0.1:%d" % sink, "500"])
     try:
@@ -124,16 +171,30 @@ def main():
                     got[name][0].append(load(port, dir + "/" + file, options.count, options.sessions) if more is not None else
                                         post(door, key, dir + "/" + file, options.count, options.sessions))
                     got[name][1].append((cpu(front.pid) - before) / options.count * 1e6)
+                    if more is None:
+                        continue
+                    straight, through = Client(sink, dir + "/" + file), Client(port, dir + "/" + file)
+                    for _ in range(200):
+                        dots[name][0].append(straight.dot())
+                        dots[name][1].append(through.dot())
+                    straight.link.close()
+                    through.link.close()
                 finally:
                     front.terminate()
                     front.wait()
+        disk = syncs(dir, 200)
     finally:
         hop.kill()
         hop.wait()
         shutil.rmtree(dir, ignore_errors=True)
     print("%-28s %6.0f messages/s" % ("direct", statistics.median(direct)))
     for name, (rate, used) in got.items():
-        print("%-28s %6.0f messages/s  %4.0f us CPU a message" % (name, statistics.median(rate), statistics.median(used)))
+        line = "%-28s %6.0f messages/s  %4.0f us CPU a message" % (name, statistics.median(rate), statistics.median(used))
+        if dots[name][0]:
+            straight, through = map(statistics.median, dots[name])
+            line += "  dot %4.0f us, %4.0f us without: %+5.0f us" % (through, straight, through - straight)
+        print(line)
+    print("%-28s %6.0f us (the disk's limit for a rewritten message)" % ("fdatasync", statistics.median(disk)))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import time
 import chain as chains
 from chain import Chain, Ports, Up, free_ports, until
 from edges import *  # noqa: F401,F403 - their tests are among ours
+from hops import *  # noqa: F401,F403
 from kills import *  # noqa: F401,F403
 from mtas import *  # noqa: F401,F403
 from signed import *  # noqa: F401,F403
