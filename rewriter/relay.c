@@ -74,6 +74,20 @@ static void hop_drop(struct relay *r)
 	part(r, RELAY_DROPS);
 }
 
+/* The client's lines of XFORWARD that this connection was not told yet. */
+static void put_lines(struct relay *r)
+{
+	slice lines = buf_slice(&r->session.xforward);
+
+	while (r->told < lines.len) {
+		size_t end = slice_chr(lines, '\r', r->told);
+
+		exchange_line(r->exchange, EXCHANGE_ABOUT, slice_sub(lines, r->told, end));
+		r->told = end + 2;
+		r->about = true;
+	}
+}
+
 /* What of XFORWARD the hop does not know yet: lines of the client's, which know
  * more than we of whom it speaks for, else what we know of the client. */
 static void put_about(struct relay *r, slice ident)
@@ -88,13 +102,7 @@ static void put_about(struct relay *r, slice ident)
 	const struct smtp_words *offered = &r->exchange->offer.xforward;
 	struct buf line;
 
-	while (r->told < s->xforward.len) {
-		size_t end = slice_chr(buf_slice(&s->xforward), '\r', r->told);
-
-		exchange_line(r->exchange, EXCHANGE_ABOUT, slice_sub(buf_slice(&s->xforward), r->told, end));
-		r->told = end + 2;
-		r->about = true;
-	}
+	put_lines(r);
 	if (!s->cfg->tell_client || !(r->exchange->offer.flags & SMTP_OFFER_XFORWARD))
 		return;
 	buf_init(&line, SMTP_MAX_COMMAND);
@@ -204,6 +212,8 @@ static void say_line(struct relay *r)
 		exchange_line(r->exchange, EXCHANGE_XCLIENT, line);
 		break;
 	default:
+		if (r->own)
+			put_lines(r);
 		exchange_line(r->exchange, EXCHANGE_XFORWARD, line);
 		break;
 	}

@@ -7,7 +7,10 @@
  * though some were taken, these are remembered; nothing goes to the hop for who
  * is remembered; nothing ever said to either side holds a bare CR or LF; and
  * what either side says in plain text behind STARTTLS has no effect at all: the
- * client's is dropped, the hop is left. */
+ * client's is dropped, the hop is left. A connection that knows the client by
+ * AUTH or XCLIENT is nobody else's, and when it is lost nothing of the client's
+ * goes on another one; whichever connection is sent MAIL was told by XFORWARD what
+ * the client told, and nothing else. */
 #include "core/base/refuse.h"
 #include "tests/pool.h"
 
@@ -29,6 +32,8 @@ struct hop {
 	bool connected, data, pipelining, secured;
 	bool mail;
 	unsigned rcpt; /* bits of those it has */
+	bool sasl, identified;
+	struct buf forward; /* lines of XFORWARD that hold for the next transaction */
 };
 
 struct fuzz {
@@ -46,6 +51,8 @@ struct fuzz {
 	unsigned wants;
 	size_t at;
 	bool recorded, lmtp, tls;
+	bool identified_lost;
+	bool early;     /* the hop answered what it had not read: what it reads is of the past */
 	unsigned pairs; /* how often relay_world.taken may still be called */
 };
 
@@ -216,6 +223,8 @@ static void hop_say(struct fuzz *f, const char *reply)
 
 static void hop_reset(struct hop *h)
 {
+	buf_clear(&h->forward);
+	h->sasl = false;
 	h->mail = h->data = false;
 	h->rcpt = 0;
 	buf_clear(&h->body);
@@ -274,15 +283,46 @@ static void hop_starttls(struct fuzz *f)
 	}
 }
 
+/* AUTH and its dialogue, XCLIENT, XFORWARD. False: another command. */
+static bool hop_extension(struct fuzz *f, slice line)
+{
+	const struct session *s = &f->relay.session;
+	struct hop *h = &f->hop;
+	bool auth = slice_starts(line, SLICE("AUTH ")) || h->sasl;
+	bool xclient = slice_starts(line, SLICE("XCLIENT ")), about = slice_starts(line, SLICE("XFORWARD "));
+	int code;
+
+	if (!auth && !xclient && !about)
+		return false;
+	check(!h->mail && !h->data && !f->identified_lost && (auth || s->trusted));
+	code = code_of(f, xclient ? 220 : auth ? 235 : 250);
+	if (auth && code == 235 && next(f) % 2)
+		code = 334;
+	h->sasl = auth && code == 334;
+	h->identified |= (auth && code != 421) || (xclient && code == 220);
+	if (xclient && code == 220)
+		buf_clear(&h->forward);
+	if (about && (code == 250 || exchange_waits(&f->pool.x) == EXCHANGE_ABOUT)) {
+		buf_put(&h->forward, line);
+		buf_str(&h->forward, "\r\n");
+	}
+	hop_reply(f, code);
+	return true;
+}
+
 static void hop_command(struct fuzz *f, slice line)
 {
 	struct hop *h = &f->hop;
 	int code = 250;
 
+	if (hop_extension(f, line))
+		return;
 	if (slice_starts(line, SLICE("EHLO "))) {
 		h->pipelining = next(f) % 2;
 		if (f->tls && next(f) % 2)
 			hop_say(f, "250-hop\r\n250-8BITMIME\r\n250-STARTTLS\r\n");
+		if (next(f) % 4)
+			hop_say(f, "250-AUTH LOGIN PLAIN\r\n250-XCLIENT ADDR\r\n250-XFORWARD ADDR IDENT\r\n");
 		hop_say(f, h->pipelining ? "250-hop\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 100000\r\n"
 					 : "250-hop\r\n250 8BITMIME\r\n");
 		return;
@@ -298,7 +338,10 @@ static void hop_command(struct fuzz *f, slice line)
 	check(slice_starts(line, SLICE("MAIL FROM:<")) || slice_starts(line, SLICE("RCPT TO:<")) ||
 		slice_eq(line, SLICE("DATA")) || slice_eq(line, SLICE("RSET")) ||
 		slice_eq(line, SLICE("QUIT")) || slice_starts(line, SLICE("HELO ")));
+	check(!f->identified_lost || slice_eq(line, SLICE("RSET")) || slice_eq(line, SLICE("QUIT")) ||
+		slice_starts(line, SLICE("HELO ")));
 	if (slice_starts(line, SLICE("MAIL"))) {
+		check(f->early || slice_eq(buf_slice(&h->forward), buf_slice(&f->relay.session.xforward)));
 		code = h->mail ? 503 : code_of(f, 250);
 		h->mail |= code == 250;
 	} else if (slice_starts(line, SLICE("RCPT"))) {
@@ -382,6 +425,13 @@ static void pump(struct fuzz *f)
 	struct relay *r = &f->relay;
 
 	pool_tend(&f->pool, r);
+	if (f->hop.identified) {
+		check(f->pool.state != POOL_RESTS);
+		if (f->pool.state == POOL_EMPTY) {
+			f->identified_lost = true;
+			f->hop.identified = false;
+		}
+	}
 	check(smtp_text_check(buf_slice(&r->session.out)) == 0);
 	check_replies(f);
 	buf_clear(&r->session.out);
@@ -434,7 +484,9 @@ static void event(struct fuzz *f)
 		"MAIL FROM:<a@b>\r\nRCPT TO:<u0@c>\r\nRCPT TO:<u1@c>\r\nRCPT TO:<u2@c>\r\nDATA\r\n",
 		"LHLO c\r\n", "MAIL FROM:<a@b>\r\nRCPT TO:<u7@c>\r\nRCPT TO:<u1@c>\r\nBDAT 5 LAST\r\n.\r\nhi",
 		"BDAT 3\r\n.\r\n", "BDAT 4 LAST\r\n\nx\r\n", "BDAT 7\r\nQUIT\r\n.", "BDAT 0 LAST\r\n",
-		"STARTTLS\r\nMAIL FROM:<x@y>\r\n"};
+		"STARTTLS\r\nMAIL FROM:<x@y>\r\n", "AUTH LOGIN\r\n", "AUTH PLAIN AA==\r\nMAIL FROM:<a@b>\r\n",
+		"YQ==\r\n", "*\r\n", "XCLIENT ADDR=1.2.3.4\r\nEHLO c\r\n",
+		"XFORWARD ADDR=1.2.3.4\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u1@c>\r\n", "XFORWARD IDENT=x\r\n"};
 	struct relay *r = &f->relay;
 	unsigned op = next(f);
 	slice raw;
@@ -474,6 +526,7 @@ static void event(struct fuzz *f)
 		relay_stop(r);
 	} else if (op == 252) {
 		/* Out of turn: never a 2xx to the end of data that it has not got. */
+		f->early = true;
 		if (exchange_waits(&f->pool.x) != EXCHANGE_DOT)
 			hop_say(f, "250 out of turn\r\n");
 		hop_say(f, "421 bye\r\n");
@@ -481,8 +534,6 @@ static void event(struct fuzz *f)
 		hop_say(f, "what\r\n");
 	} else if (op == 254) {
 		relay_give_up(r);
-	} else if (op == 255) {
-		r->own |= r->hop == RELAY_HOP_HELD;
 	}
 	pump(f);
 }
@@ -493,6 +544,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t size)
 {
 	struct session_config cfg = {.host = SLICE("me"), .max_message = 4096};
 	struct fuzz f = {.in = slice_of(p, size)};
+	struct ip client = {{1}};
 	unsigned how;
 
 	f.lmtp = cfg.lmtp = next(&f) % 4 == 3;
@@ -501,9 +553,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t size)
 	cfg.need_tls = (how & 3) == 3;
 	buf_init(&f.hop.in, 1 << 20);
 	buf_init(&f.hop.body, 1 << 20);
+	buf_init(&f.hop.forward, 1 << 16);
 	buf_init(&f.copy, 1 << 20);
 	pool_init(&f.pool, cfg.host);
 	relay_init(&f.relay, &cfg, NULL, &world, &f);
+	relay_client_is(&f.relay, &client, 4711, how & 8);
 	if (f.tls)
 		f.pool.x.tls = how & 4 ? EXCHANGE_TLS_MUST : EXCHANGE_TLS_MAY;
 	while (f.in.len > 0)
@@ -519,6 +573,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t size)
 	exchange_free(&f.pool.x);
 	buf_free(&f.hop.in);
 	buf_free(&f.hop.body);
+	buf_free(&f.hop.forward);
 	buf_free(&f.copy);
 	return 0;
 }
