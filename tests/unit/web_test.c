@@ -79,6 +79,8 @@ static void handle(void *context, struct web_req *r)
 		web_redirect(r, SLICE("https://example.com/a?b=c"));
 	} else if (slice_eq(path, SLICE("/none"))) {
 		web_reply(r, 404, plain, SLICE_NONE);
+	} else if (slice_eq(path, SLICE("/held"))) {
+		web_hold(r, (void *)(uintptr_t)web_keep(r, SLICE("kept")).p);
 	} else if (slice_eq(path, SLICE("/big"))) {
 		web_reply(r, 200, plain, slice_of(big, BIG));
 	} else {
@@ -92,6 +94,14 @@ static void on_turn(void *context)
 	(void)context;
 	atomic_fetch_add(&turns, 1);
 	atomic_store(&flushed, atomic_load(&handled));
+}
+
+/* What was held is decided behind on_turn. */
+static void release(void *context, struct web_req *r, void *what)
+{
+	(void)context;
+	must(atomic_load(&flushed) > 0 && memcmp(what, "kept", 4) == 0);
+	describe(r);
 }
 
 static void *thread_open(void *arg, unsigned thread)
@@ -136,6 +146,7 @@ static struct web_config config_of(int fd, unsigned threads)
 		.thread_close = thread_close,
 		.handle = handle,
 		.on_turn = on_turn,
+		.release = release,
 		.arg = &handled};
 }
 
@@ -306,6 +317,12 @@ static const struct row rows[] = {
 	{"absolute form", SLICE("GET http://t/x HTTP/1.1\r\nHost: t\r\n\r\n"), "200 200 "},
 	{"asterisk", SLICE("OPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n"), "200 200 "},
 	/* From here on: whatever frames a body ends the connection. */
+	{"held", SLICE("GET /held HTTP/1.1\r\nHost: t\r\n\r\n"), "200 200 "},
+	{"held with a body", SLICE("POST /held HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc"), "200 "},
+	{"held, pipelined with others",
+		SLICE("GET /held HTTP/1.1\r\nHost: t\r\n\r\nGET /none HTTP/1.1\r\nHost: t\r\n\r\nGET /held "
+		      "HTTP/1.1\r\nHost: t\r\n\r\n"),
+		"200 404 200 200 "},
 	{"body", SLICE("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc"), "200 "},
 	{"body on GET", SLICE("GET / HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc"), "200 "},
 	{"empty body", SLICE("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n"), "200 "},
