@@ -3,6 +3,7 @@
 #include "core/parse/hdr.h"
 #include "core/parse/url.h"
 #include "rewriter/htmlscan.h"
+#include "rewriter/policy.h"
 #include "rewriter/textlink.h"
 #include "rewriter/utm.h"
 
@@ -358,17 +359,6 @@ static void plan_parts(struct arena *a, struct plan *p)
 		}
 }
 
-/* What goes into markup without quoting must be as plain as this. */
-static bool track_url_fit(slice url)
-{
-	if (url.len > 256 || !(slice_starts(url, SLICE("http://")) || slice_starts(url, SLICE("https://"))))
-		return false;
-	for (size_t i = 0; i < url.len; i++)
-		if (!ascii_alnum(url.p[i]) && !memchr("-._~:/[]", url.p[i], 8))
-			return false;
-	return true;
-}
-
 /* What the header section alone decides. */
 static enum untouched judge(const struct plan *p)
 {
@@ -378,7 +368,7 @@ static enum untouched judge(const struct plan *p)
 		return UNTOUCHED_OURS;
 	if (p->control.campaign.len == 0)
 		return UNTOUCHED_NO_CAMPAIGN;
-	if (!track_url_fit(p->policy.track_url))
+	if (!policy_url_fit(p->policy.track_url))
 		return UNTOUCHED_NOTHING_TO_DO;
 	if (p->control.signed_)
 		return UNTOUCHED_SIGNED;

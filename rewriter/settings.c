@@ -1,15 +1,12 @@
 #include "rewriter/settings.h"
 
 #include "core/base/refuse.h"
-#include "core/parse/url.h"
+#include "rewriter/policy.h"
 
 #include <string.h>
 
 #define MAX_CAMPAIGN_HEADERS 32
 #define MAX_UTM 16
-#define MAX_SIGNERS 64
-#define MAX_FEEDBACK_ID 64
-#define MAX_CFBL_ADDRESS 254 /* RFC 5321 4.5.3.1.3 */
 
 /* The next word between blanks; empty: no more. */
 static slice word_at(slice s, size_t *at)
@@ -53,38 +50,27 @@ static int refuse(struct buf *why, const char *setting, const char *value, const
 	return -REFUSE_SYNTAX;
 }
 
-/* What goes into a header field as it is. */
-static bool made_of(slice s, size_t most, const char *others)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (!ascii_alnum(s.p[i]) && (s.p[i] == 0 || !strchr(others, s.p[i])))
-			return false;
-	return s.len <= most;
-}
-
 /* The fields that are added, and who signs. 0, or -REFUSE_SYNTAX with *why. */
 static int fields_decode(struct arena *a, const struct config *c, struct policy *out, struct buf *why)
 {
-	slice address = slice_str(c->track_cfbl_address), words = slice_str(c->rewriter_signed_domains);
-	slice *signers = arena_array(a, slice, MAX_SIGNERS + 1);
+	slice words = slice_str(c->rewriter_signed_domains);
+	slice *signers = arena_array(a, slice, POLICY_MAX_SIGNERS + 1);
 	bool resign = slice_eq(slice_str(c->rewriter_signed), SLICE("resign"));
 	size_t n = 0, at = 0;
 
 	out->feedback_id = slice_str(c->track_feedback_id);
-	if (!made_of(out->feedback_id, MAX_FEEDBACK_ID, "-._~"))
+	if (!policy_feedback_id_fit(out->feedback_id))
 		return refuse(why, "track.feedback_id", c->track_feedback_id,
 			"at most 64 letters, digits and -._~");
-	out->cfbl_address = address;
-	if (address.len && (!made_of(address, MAX_CFBL_ADDRESS, "-._~+@") ||
-				   slice_chr(address, '@', 0) - 1 >= address.len - 2 ||
-				   slice_chr(address, '@', 0) != slice_rchr(address, '@')))
+	out->cfbl_address = slice_str(c->track_cfbl_address);
+	if (!policy_address_fit(out->cfbl_address))
 		return refuse(
 			why, "track.cfbl_address", c->track_cfbl_address, "a plain address, or nothing");
 	if (!resign && !slice_eq(slice_str(c->rewriter_signed), SLICE("pass")))
 		return refuse(why, "rewriter.signed", c->rewriter_signed, "pass or resign");
-	while (n <= MAX_SIGNERS && (signers[n] = word_at(words, &at)).len > 0)
+	while (n <= POLICY_MAX_SIGNERS && (signers[n] = word_at(words, &at)).len > 0)
 		n++;
-	if (n > MAX_SIGNERS || (resign && n == 0))
+	if (n > POLICY_MAX_SIGNERS || (resign && n == 0))
 		return refuse(why, "rewriter.signed_domains", c->rewriter_signed_domains,
 			"1 to 64 domains with rewriter.signed = resign");
 	out->signers = signers;
@@ -94,27 +80,14 @@ static int fields_decode(struct arena *a, const struct config *c, struct policy 
 
 int settings_policy(struct arena *a, const struct config *c, struct policy *out, struct buf *why)
 {
-	slice words = slice_str(c->rewriter_campaign_headers), url = slice_str(c->track_url), host;
+	slice words = slice_str(c->rewriter_campaign_headers);
 	slice *headers = arena_array(a, slice, MAX_CAMPAIGN_HEADERS);
 	size_t n = 0, at = 0;
-	uint8_t *lower;
 	int rc;
 
 	while (n < MAX_CAMPAIGN_HEADERS && (headers[n] = word_at(words, &at)).len > 0)
 		n++;
-	while (slice_ends(url, SLICE("/")))
-		url.len--;
-	host = url_host(url);
-	if (!url_is_web(url) || host.len == 0) {
-		buf_printf(why, "track.url = %s: want http:// or https:// and a host", c->track_url);
-		return -REFUSE_SYNTAX;
-	}
-	lower = arena_alloc(a, host.len);
-	for (size_t i = 0; i < host.len; i++)
-		lower[i] = ascii_lower(host.p[i]);
-	*out = (struct policy){.track_url = url,
-		.track_host = slice_of(lower, host.len),
-		.opens = c->track_opens,
+	*out = (struct policy){.opens = c->track_opens,
 		.clicks = c->track_clicks,
 		.text_links = c->track_text_links,
 		.unsubscribe = c->track_unsubscribe,
@@ -127,6 +100,9 @@ int settings_policy(struct arena *a, const struct config *c, struct policy *out,
 		.default_tenant = slice_str(c->rewriter_default_tenant),
 		.campaign_headers = headers,
 		.campaign_header_count = n};
+	if (!policy_track_url(a, slice_str(c->track_url), out))
+		return refuse(why, "track.url", c->track_url,
+			"http:// or https:// and a host, at most 256 letters, digits and -._~:/[]");
 	if (!privacy_decode(slice_str(c->track_mode), &out->mode))
 		return refuse(
 			why, "track.mode", c->track_mode, "off, anonymous, pseudonymous, identified or full");

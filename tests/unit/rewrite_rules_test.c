@@ -475,6 +475,9 @@ static void settings(void **state)
 		{"rewriter.signed=resign", false},
 		{"rewriter.signed=strip", false},
 		{"track.url=ftp://x", false},
+		{"track.url=https://t.example/?q=1", false},
+		{"track.url=https://t.example/\"x", false},
+		{"track.url=https://T.example:8443/a/", true},
 	};
 	struct config c;
 	struct policy p;
