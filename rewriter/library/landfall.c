@@ -3,14 +3,14 @@
 #include "core/base/must.h"
 #include "core/model/state.h"
 #include "core/model/verp.h"
-#include "core/parse/url.h"
 #include "rewriter/control.h"
 #include "rewriter/library/boundary.h"
-#include "rewriter/message.h"
+#include "rewriter/policy.h"
 
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,10 @@
 #define MAX_PARAMETERS 32
 #define MAX_PARAMETER_NAME 64
 #define MAX_RETURN_PATH_DOMAIN 200 /* RFC 5321 4.5.3.1.3: a path has 256 octets */
-#define ALL_FLAGS (2 * LANDFALL_TOP_PIXEL - 1)
+#define ALL_FLAGS (2 * LANDFALL_BASE_LINKS - 1)
+/* What the first landfall.h had of the structs: programs made with it still run. */
+#define OPTIONS_LEAST offsetof(struct landfall_options, mode)
+#define RECIPIENT_LEAST sizeof(struct landfall_recipient)
 
 _Static_assert(LANDFALL_MAX_SEQUENCE == STATE_MAX_SEQUENCE, "the fold counts what we take");
 
@@ -91,18 +94,19 @@ const char *landfall_version(void)
 	return LANDFALL_LIBRARY_VERSION;
 }
 
-/* The caller's struct as ours. False: it has no size, or is of a newer make and
- * uses what we do not have. */
-static bool take_struct(void *to, size_t size, const void *from, size_t given)
+/* The caller's struct as ours; what an older one lacks is 0. False: it has no
+ * size, or is of a newer make and uses what we do not have. */
+static bool take_struct(void *to, size_t least, size_t size, const void *from, size_t given)
 {
 	const unsigned char *p = from;
 
-	if (given < size)
+	if (given < least)
 		return false;
 	for (size_t i = size; i < given; i++)
 		if (p[i])
 			return false;
-	memcpy(to, from, size);
+	memset(to, 0, size);
+	memcpy(to, from, given < size ? given : size);
 	return true;
 }
 
@@ -126,14 +130,6 @@ static int bad_option(struct opening *op, const char *what)
 	return LANDFALL_BAD_OPTIONS;
 }
 
-static bool made_of(slice s, const char *others)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (!ascii_alnum(s.p[i]) && (s.p[i] == 0 || !strchr(others, s.p[i])))
-			return false;
-	return true;
-}
-
 static int read_keys(struct opening *op)
 {
 	unsigned line;
@@ -149,28 +145,30 @@ static int read_keys(struct opening *op)
 	return LANDFALL_OK;
 }
 
-static int read_track_url(struct opening *op)
+/* Fields that are added, and who signs behind us. */
+static int read_fields(struct opening *op)
 {
 	struct policy *p = &op->l->policy;
-	slice url = slice_str(op->o.track_url), host;
-	struct policy trial;
-	uint8_t *lower;
+	slice feedback = slice_str(op->o.feedback_id), address = slice_str(op->o.cfbl_address);
+	size_t n = op->o.signer_count;
+	slice *list;
 
-	while (slice_ends(url, SLICE("/")))
-		url.len--;
-	p->track_url = arena_dup(&op->l->arena, url);
-	host = url_host(p->track_url);
-	lower = arena_alloc(&op->l->arena, host.len);
-	for (size_t i = 0; i < host.len; i++)
-		lower[i] = ascii_lower(host.p[i]);
-	p->track_host = slice_of(lower, host.len);
-	/* The rewriter itself knows what it can put into markup. */
-	trial = *p;
-	trial.default_campaign = SLICE("trial");
-	trial.campaign_given = true;
-	if (!url_is_web(p->track_url) || host.len == 0 ||
-		!plan_tracks(message_plan(&op->l->arena, SLICE("A: b\r\n\r\n"), &trial)))
-		return bad_option(op, "track_url: want http:// or https:// and a host, at most 256 bytes");
+	if (!policy_feedback_id_fit(feedback))
+		return bad_option(op, "feedback_id: want at most 64 letters, digits and -._~");
+	if (!policy_address_fit(address))
+		return bad_option(op, "cfbl_address: want a plain address");
+	if (n > POLICY_MAX_SIGNERS || (n && !op->o.signers))
+		return bad_option(op, "signers: at most 64, and not NULL");
+	list = arena_array(&op->l->arena, slice, n);
+	for (size_t i = 0; i < n; i++) {
+		list[i] = arena_dup(&op->l->arena, slice_str(op->o.signers[i]));
+		if (list[i].len == 0)
+			return bad_option(op, "signers: one of them is empty");
+	}
+	p->feedback_id = arena_dup(&op->l->arena, feedback);
+	p->cfbl_address = arena_dup(&op->l->arena, address);
+	p->signers = list;
+	p->signer_count = n;
 	return LANDFALL_OK;
 }
 
@@ -186,7 +184,7 @@ static int read_parameters(struct opening *op)
 		slice name = slice_str(op->o.parameters[i].name),
 		      value = slice_str(op->o.parameters[i].value);
 
-		if (name.len == 0 || name.len > MAX_PARAMETER_NAME || !made_of(name, "-._~") ||
+		if (name.len == 0 || name.len > MAX_PARAMETER_NAME || !policy_made_of(name, "-._~") ||
 			value.len > EVENT_MAX_TEXT)
 			return bad_option(op,
 				"parameters: a name has 1 to 64 letters, digits and -._~, a value "
@@ -197,6 +195,17 @@ static int read_parameters(struct opening *op)
 	op->l->policy.utm = list;
 	op->l->policy.utm_count = n;
 	return LANDFALL_OK;
+}
+
+static enum privacy privacy_of(unsigned mode)
+{
+	static const enum privacy of[] = {[LANDFALL_FULL] = PRIVACY_FULL,
+		[LANDFALL_IDENTIFIED] = PRIVACY_IDENTIFIED,
+		[LANDFALL_PSEUDONYMOUS] = PRIVACY_PSEUDONYMOUS,
+		[LANDFALL_ANONYMOUS] = PRIVACY_ANONYMOUS,
+		[LANDFALL_OFF] = PRIVACY_OFF};
+
+	return of[mode];
 }
 
 static int read_options(void *arg)
@@ -210,15 +219,17 @@ static int read_options(void *arg)
 
 	if (flags & ~(unsigned)ALL_FLAGS)
 		return bad_option(op, "flags: one of them is not known");
+	if (op->o.mode > LANDFALL_OFF)
+		return bad_option(op, "mode: it is not known");
 	if (!control_fit(tenant))
 		return bad_option(op, "tenant: want 1 to 512 bytes without control characters");
 	if (op->o.return_path_domain &&
-		(domain.len == 0 || domain.len > MAX_RETURN_PATH_DOMAIN || !made_of(domain, "-.")))
+		(domain.len == 0 || domain.len > MAX_RETURN_PATH_DOMAIN || !policy_made_of(domain, "-.")))
 		return bad_option(op, "return_path_domain: want 1 to 200 letters, digits, hyphens and dots");
 	rc = read_keys(op);
 	if (rc != LANDFALL_OK)
 		return rc;
-	l->policy.mode = PRIVACY_FULL;
+	l->policy.mode = privacy_of(op->o.mode);
 	l->policy.opens = !(flags & LANDFALL_NO_OPENS);
 	l->policy.clicks = !(flags & LANDFALL_NO_CLICKS);
 	l->policy.text_links = !(flags & LANDFALL_NO_TEXT_LINKS);
@@ -226,12 +237,15 @@ static int read_options(void *arg)
 	l->policy.track_url_text = flags & LANDFALL_TRACK_URL_TEXT;
 	l->policy.amp_links = flags & LANDFALL_AMP_LINKS;
 	l->policy.top_pixel = flags & LANDFALL_TOP_PIXEL;
+	l->policy.base_links = flags & LANDFALL_BASE_LINKS;
 	l->policy.campaign_given = true;
 	l->policy.default_tenant = arena_dup(&l->arena, tenant);
 	l->return_path_domain = arena_dup(&l->arena, domain);
 	l->max_message = op->o.max_message ? op->o.max_message : MAX_MESSAGE;
 	l->max_memory = op->o.max_memory;
-	rc = read_track_url(op);
+	if (!policy_track_url(&l->arena, arena_dup(&l->arena, slice_str(op->o.track_url)), &l->policy))
+		return bad_option(op, "track_url: want http:// or https:// and a host, at most 256 bytes");
+	rc = read_fields(op);
 	return rc == LANDFALL_OK ? read_parameters(op) : rc;
 }
 
@@ -246,7 +260,8 @@ int landfall_open(struct landfall **out, const struct landfall_options *options,
 	if (!out)
 		return rc;
 	*out = NULL;
-	if (!options || !take_struct(&op.o, sizeof op.o, options, options->size) || !op.o.key_ring) {
+	if (!options || !take_struct(&op.o, OPTIONS_LEAST, sizeof op.o, options, options->size) ||
+		!op.o.key_ring) {
 		say(&text, "%s", "options or key_ring is NULL, or options.size is not its size");
 		return rc;
 	}
@@ -429,7 +444,8 @@ static int call(struct landfall *l, const struct landfall_recipient *who, const 
 	if (!out || out->size < sizeof *out)
 		return LANDFALL_BAD_CALL;
 	memset((char *)out + sizeof out->size, 0, out->size - sizeof out->size);
-	if (!l || !who || (!message && size) || !take_struct(&c.who, sizeof c.who, who, who->size))
+	if (!l || !who || (!message && size) ||
+		!take_struct(&c.who, RECIPIENT_LEAST, sizeof c.who, who, who->size))
 		return LANDFALL_BAD_CALL;
 	if (!recipient_fit(&c.who))
 		return LANDFALL_BAD_RECIPIENT;

@@ -52,7 +52,18 @@ enum landfall_flag {
 	LANDFALL_UNSUBSCRIBE = 8,    /* add List-Unsubscribe and -Post (RFC 8058) where absent */
 	LANDFALL_TRACK_URL_TEXT = 16, /* also links whose text shows the address of another organisation */
 	LANDFALL_AMP_LINKS = 32,     /* also links in text/x-amp-html */
-	LANDFALL_TOP_PIXEL = 64      /* a second pixel behind the <body> tag */
+	LANDFALL_TOP_PIXEL = 64,     /* a second pixel behind the <body> tag */
+	LANDFALL_BASE_LINKS = 128    /* also relative links, below an absolute <base href> */
+};
+
+/* landfall_options.mode: the most that is tracked; a message can only ask for
+ * less, in X-Landfall-Track. */
+enum landfall_mode {
+	LANDFALL_FULL = 0,
+	LANDFALL_IDENTIFIED = 1,
+	LANDFALL_PSEUDONYMOUS = 2,
+	LANDFALL_ANONYMOUS = 3, /* all recipients (of a lane and a day) have the same links and pixel */
+	LANDFALL_OFF = 4        /* nothing is tracked */
 };
 
 /* Added to the query of every destination that has no such name: utm_source=... */
@@ -75,8 +86,18 @@ struct landfall_options {
 	size_t max_message; /* bytes; 0: 50 MiB */
 	size_t max_memory;  /* bytes for understanding one message, and as much again for its copy;
 			       0: 64 MiB + 24 times the message */
+	unsigned int mode;  /* enum landfall_mode */
+	/* Added where there is none, unless NULL: Feedback-ID: CAMPAIGN:TENANT:landfall:NAME,
+	 * with this name of at most 64 letters, digits and "-._~"; CFBL-Address with this
+	 * address and CFBL-Feedback-ID (RFC 9477). */
+	const char *feedback_id;
+	const char *cfbl_address;
+	/* Domains (d=) of the DKIM signer behind the program: signatures of theirs are
+	 * taken off and the message is rewritten. Without any all signed mail passes. */
+	const char *const *signers; /* may be NULL */
+	size_t signer_count;        /* at most 64 */
 };
-#define LANDFALL_OPTIONS_INIT {sizeof(struct landfall_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define LANDFALL_OPTIONS_INIT {sizeof(struct landfall_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Who this copy is for. The same recipient, message and options give the same
  * bytes, so an attempt that is repeated must say the same. */

@@ -77,8 +77,13 @@ static int open_it(struct landfall **l)
 {
 	struct landfall_options o = LANDFALL_OPTIONS_INIT;
 	struct landfall_parameter parameter = {"utm_source", "x"};
+	static const char *const signers[] = {"a.example"};
 	char why[100];
 
+	o.feedback_id = "acme";
+	o.cfbl_address = "fbl@b.example";
+	o.signers = signers;
+	o.signer_count = 1;
 	o.track_url = "https://t.example";
 	o.key_ring = RING;
 	o.key_ring_size = sizeof RING - 1;

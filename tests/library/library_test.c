@@ -245,10 +245,12 @@ static void flags(void **state)
 		{"no text links", LANDFALL_NO_TEXT_LINKS, 2, 1},
 		{"top pixel", LANDFALL_TOP_PIXEL, 3, 2},
 		{"text that shows a URL", LANDFALL_TRACK_URL_TEXT, 4, 1},
+		{"below <base>", LANDFALL_BASE_LINKS, 4, 1},
 	};
 	slice both = SLICE("Content-Type: multipart/alternative; boundary=x\r\n\r\n--x\r\n\r\n"
 			   "https://a.example/t\r\n--x\r\nContent-Type: text/html\r\n\r\n"
-			   "<body><a href=\"https://a.example/1\">1</a><a href=\"https://a.example/2\">2</a>"
+			   "<base href=\"https://a.example/n/\"><body><a href=\"x\">0</a>"
+			   "<a href=\"https://a.example/1\">1</a><a href=\"https://a.example/2\">2</a>"
 			   "<a href=\"https://a.example/3\">https://a.example/3</a></body>\r\n--x--\r\n");
 
 	(void)state;
@@ -266,6 +268,111 @@ static void flags(void **state)
 		landfall_result_free(&r);
 		landfall_close(&l);
 	}
+}
+
+/* Is it in the copy? */
+static bool shows(const struct landfall_result *r, const char *text)
+{
+	return slice_find(slice_of(r->message, r->message_size), slice_str(text), 0) != SLICE_NPOS;
+}
+
+static void modes(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned mode;
+		enum privacy want;
+	} rows[] = {
+		{"full", LANDFALL_FULL, PRIVACY_FULL},
+		{"identified", LANDFALL_IDENTIFIED, PRIVACY_IDENTIFIED},
+		{"pseudonymous", LANDFALL_PSEUDONYMOUS, PRIVACY_PSEUDONYMOUS},
+		{"anonymous", LANDFALL_ANONYMOUS, PRIVACY_ANONYMOUS},
+	};
+	struct landfall_options o = options_of();
+	struct landfall_recipient who = who_of(5), other = who_of(6);
+	struct landfall_result r = LANDFALL_RESULT_INIT, second = LANDFALL_RESULT_INIT;
+	struct engine e = {0};
+	uint8_t room[TOKEN_ROOM];
+	struct landfall *l;
+	struct token t;
+
+	(void)state;
+	engine_start(&e);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		o.mode = rows[i].mode;
+		l = opened(&o);
+		assert_int_equal(rewritten(l, &who, slice_of(html, sizeof html - 1), &r), LANDFALL_OK);
+		assert_int_equal(rewritten(l, &other, slice_of(html, sizeof html - 1), &second), LANDFALL_OK);
+		assert_int_equal(token_open(e.sealer, SLICE("t.example"), TOKEN_CLICK,
+					 token_in(&r, "example:8443/c/", "\""), room, &t),
+			0);
+		test_numbers_equal(rows[i].name, t.mode, rows[i].want);
+		test_numbers_equal(rows[i].name, t.sequence == 5, rows[i].want != PRIVACY_ANONYMOUS);
+		/* Where they are not told apart their copies are the same. */
+		test_numbers_equal(rows[i].name,
+			slice_eq(slice_of(r.message, r.message_size),
+				slice_of(second.message, second.message_size)),
+			rows[i].want == PRIVACY_ANONYMOUS);
+		landfall_result_free(&r);
+		landfall_result_free(&second);
+		/* A message cannot ask for more. */
+		assert_int_equal(
+			rewritten(l, &who,
+				SLICE("X-Landfall-Track: mode=full\r\n\r\nhttps://a.example/ x\r\n"), &r),
+			LANDFALL_OK);
+		assert_int_equal(token_open(e.sealer, SLICE("t.example"), TOKEN_CLICK,
+					 token_in(&r, "example:8443/c/", " "), room, &t),
+			0);
+		test_numbers_equal(rows[i].name, t.mode, rows[i].want);
+		landfall_result_free(&r);
+		landfall_close(&l);
+	}
+	o.mode = LANDFALL_OFF;
+	l = opened(&o);
+	assert_int_equal(rewritten(l, &who, SLICE("A: b\r\n\r\nhttps://a.example/\r\n"), &r), LANDFALL_OK);
+	test_slices_equal(
+		"off", slice_of(r.message, r.message_size), SLICE("A: b\r\n\r\nhttps://a.example/\r\n"));
+	assert_string_equal(r.untouched, "off");
+	assert_int_equal(r.tracked, 0);
+	landfall_result_free(&r);
+	landfall_close(&l);
+	sealer_close(&e.sealer);
+}
+
+static void fields(void **state)
+{
+	static const char *const signers[] = {"a.example", "esp.example"};
+	slice ours = SLICE("DKIM-Signature: v=1; d=ESP.example; b=x\r\nA: b\r\n\r\nhttps://a.example/\r\n"),
+	      theirs = SLICE("DKIM-Signature: v=1; d=b.example; b=x\r\nA: b\r\n\r\nhttps://a.example/\r\n");
+	struct landfall_options o = options_of();
+	struct landfall_recipient who = who_of(5);
+	struct landfall_result r = LANDFALL_RESULT_INIT;
+	struct landfall *l = opened(&o);
+
+	(void)state;
+	assert_int_equal(rewritten(l, &who, ours, &r), LANDFALL_OK);
+	assert_string_equal(r.untouched, "signed");
+	landfall_result_free(&r);
+	assert_int_equal(rewritten(l, &who, slice_of(html, sizeof html - 1), &r), LANDFALL_OK);
+	assert_false(shows(&r, "Feedback-ID") || shows(&r, "CFBL-Address"));
+	landfall_result_free(&r);
+	landfall_close(&l);
+	o.feedback_id = "acme";
+	o.cfbl_address = "fbl@b.example";
+	o.signers = signers;
+	o.signer_count = 2;
+	l = opened(&o);
+	assert_int_equal(rewritten(l, &who, ours, &r), LANDFALL_OK);
+	assert_null(r.untouched);
+	assert_false(shows(&r, "DKIM"));
+	assert_true(shows(&r, "\r\nFeedback-ID: spring:default:landfall:acme\r\n"));
+	assert_true(shows(&r, "\r\nCFBL-Address: fbl@b.example"));
+	landfall_result_free(&r);
+	assert_int_equal(rewritten(l, &who, theirs, &r), LANDFALL_OK);
+	assert_string_equal(r.untouched, "signed");
+	test_slices_equal("of another", slice_of(r.message, r.message_size), theirs);
+	landfall_result_free(&r);
+	landfall_close(&l);
 }
 
 static void explains(void **state)
@@ -325,15 +432,22 @@ static void bad_options(void **state)
 	static const char *const domains[] = {"", "a b", "<a>", "a@b.example", "a\r\nb"};
 	struct landfall_parameter many[40] = {{"a", "b"}}, bad_name = {"a&b", "x"}, no_name = {"", "x"};
 	struct landfall_options o = options_of();
-	char large[2 * sizeof o];
+	static const char *const no_signer[] = {"a.example", ""};
+	char large[2 * sizeof o], first[offsetof(struct landfall_options, mode)];
 	struct landfall *l;
 
 	(void)state;
 	assert_int_equal(landfall_open(NULL, &o, NULL, 0), LANDFALL_BAD_CALL);
 	bad_open("no options", NULL, LANDFALL_BAD_CALL);
 	BAD("no size", size, 0, LANDFALL_BAD_CALL);
-	BAD("too small", size, sizeof o - 1, LANDFALL_BAD_CALL);
+	BAD("too small", size, sizeof first - 1, LANDFALL_BAD_CALL);
 	BAD("no ring", key_ring, NULL, LANDFALL_BAD_CALL);
+	/* A program made with the first landfall.h: nothing is read behind its struct. */
+	o = options_of();
+	o.size = sizeof first;
+	memcpy(first, &o, sizeof first);
+	l = opened((struct landfall_options *)(void *)first);
+	landfall_close(&l);
 	/* A program of a newer make: fine as long as it wants nothing new. */
 	o = options_of();
 	o.size = sizeof large;
@@ -347,7 +461,17 @@ static void bad_options(void **state)
 		BAD(urls[i] ? urls[i] : "NULL", track_url, urls[i], LANDFALL_BAD_OPTIONS);
 	for (size_t i = 0; i < sizeof domains / sizeof *domains; i++)
 		BAD(domains[i], return_path_domain, domains[i], LANDFALL_BAD_OPTIONS);
-	BAD("flag", flags, 128, LANDFALL_BAD_OPTIONS);
+	BAD("flag", flags, 256, LANDFALL_BAD_OPTIONS);
+	BAD("mode", mode, LANDFALL_OFF + 1, LANDFALL_BAD_OPTIONS);
+	BAD("feedback_id", feedback_id, "a:b", LANDFALL_BAD_OPTIONS);
+	BAD("cfbl_address", cfbl_address, "b.example", LANDFALL_BAD_OPTIONS);
+	BAD("no signers", signer_count, 1, LANDFALL_BAD_OPTIONS);
+	o.signers = no_signer;
+	o.signer_count = 2;
+	bad_open("empty signer", &o, LANDFALL_BAD_OPTIONS);
+	o.signer_count = 65;
+	bad_open("too many signers", &o, LANDFALL_BAD_OPTIONS);
+	o = options_of();
 	BAD("no tenant", tenant, "", LANDFALL_BAD_OPTIONS);
 	BAD("tenant", tenant, "a\nb", LANDFALL_BAD_OPTIONS);
 	BAD("no parameters", parameter_count, 1, LANDFALL_BAD_OPTIONS);
@@ -514,6 +638,8 @@ int main(void)
 		cmocka_unit_test(same_bytes),
 		cmocka_unit_test(carries_identity),
 		cmocka_unit_test(flags),
+		cmocka_unit_test(modes),
+		cmocka_unit_test(fields),
 		cmocka_unit_test(explains),
 		cmocka_unit_test(bad_options),
 		cmocka_unit_test(bad_recipients),
