@@ -51,6 +51,10 @@ struct fold {
 	struct fold_config cfg;
 	struct rds *r; /* NULL: not connected */
 	struct partition *partitions;
+	struct frame *frames; /* owned: of the present batch; they borrow its replies */
+	size_t frame_count, frame_room;
+	struct event *events; /* owned: of the frame that is looked at */
+	size_t event_count, event_room;
 	struct buf why; /* what Redis said, for the log */
 	int failing;    /* the error that was logged last; 0: all well */
 };
@@ -480,19 +484,35 @@ static int read_entry(const struct rds_reply *entry, const struct partition *p, 
 											      : -REFUSE_RANGE;
 }
 
-/* Do all events decode, and as many as the head says? */
-static int check_events(const struct frame *frame)
+/* All events of a frame into f->events. Do all decode, and are they as many as
+ * the head says? */
+static int read_events(struct fold *f, const struct frame *frame)
 {
-	struct event e;
 	slice rest = frame->body;
-	uint32_t n = 0;
 	int rc;
 
-	while ((rc = event_decode(rest, frame->base_ms, &e)) > 0) {
+	f->event_count = 0;
+	for (;;) {
+		if (f->event_count == f->event_room) {
+			f->event_room = f->event_room ? 2 * f->event_room : 512;
+			f->events = must_realloc(f->events, f->event_room * sizeof *f->events);
+		}
+		rc = event_decode(rest, frame->base_ms, &f->events[f->event_count]);
+		if (rc <= 0)
+			break;
 		rest = slice_from(rest, (size_t)rc);
-		n++;
+		f->event_count++;
 	}
-	return rc < 0 ? rc : n == frame->count ? 0 : -REFUSE_LENGTH;
+	return rc < 0 ? rc : f->event_count == frame->count ? 0 : -REFUSE_LENGTH;
+}
+
+static void keep_frame(struct fold *f, const struct frame *frame)
+{
+	if (f->frame_count == f->frame_room) {
+		f->frame_room = f->frame_room ? 2 * f->frame_room : 256;
+		f->frames = must_realloc(f->frames, f->frame_room * sizeof *f->frames);
+	}
+	f->frames[f->frame_count++] = *frame;
 }
 
 /* The keys of another partition are not ours to write. */
@@ -503,12 +523,13 @@ static bool at_home(const struct fold *f, const struct partition *p, const struc
 
 static void put_queue_id(struct fold *f, const struct event *e, size_t *queued)
 {
-	struct rkey key = rkey_queue(e->queue_id);
 	uint8_t identity[16];
+	struct rkey key;
 	struct buf b;
 
 	if (e->kind != EVENT_SENT || e->queue_id.len == 0)
 		return;
+	key = rkey_queue(e->queue_id);
 	buf_init(&b, sizeof identity);
 	buf_le64(&b, e->campaign);
 	buf_le32(&b, e->lane);
@@ -532,35 +553,30 @@ static void put_recipient_id(struct fold *f, const struct partition *p, const st
 enum pass { TOUCH, APPLY };
 
 /* Both passes see the same events in the same order. */
-static void walk_frame(struct fold *f, struct partition *p, const struct frame *frame, enum pass pass,
-	struct batch *b, size_t *queued)
+static void walk_events(struct fold *f, struct partition *p, enum pass pass, struct batch *b, size_t *queued)
 {
-	slice rest = frame->body;
-	struct event e;
-	int n;
+	for (size_t i = 0; i < f->event_count; i++) {
+		const struct event *e = &f->events[i];
+		bool home = at_home(f, p, e), mine = home && state_takes(e);
 
-	while ((n = event_decode(rest, frame->base_ms, &e)) > 0) {
-		bool home = at_home(f, p, &e), mine = home && state_takes(&e);
-
-		rest = slice_from(rest, (size_t)n);
 		if (pass == APPLY) {
 			if (mine)
-				state_apply(&p->state, &e);
+				state_apply(&p->state, e);
 			continue;
 		}
 		b->events++;
-		if (home && e.kind == EVENT_RECIPIENT) {
-			put_recipient_id(f, p, &e, queued);
+		if (home && e->kind == EVENT_RECIPIENT) {
+			put_recipient_id(f, p, e, queued);
 			continue;
 		}
 		if (!mine) {
 			b->events_refused++;
 			continue;
 		}
-		state_touch(&p->state, &e);
-		if (kept_takes(&e))
-			kept_touch(&p->kept, &e);
-		put_queue_id(f, &e, queued);
+		state_touch(&p->state, e);
+		if (kept_takes(e))
+			kept_touch(&p->kept, e);
+		put_queue_id(f, e, queued);
 	}
 }
 
@@ -571,10 +587,12 @@ static void refuse_entry(const struct partition *p, uint32_t lane, uint64_t at, 
 		refuse_word(why));
 }
 
-/* One look at all entries: XREAD's [[key, [entry, ...]], ...]. */
-static void walk(struct fold *f, struct partition *p, const struct rds_reply *streams, enum pass pass,
-	struct batch *b, size_t *queued)
+/* The first look at all entries, XREAD's [[key, [entry, ...]], ...]: what is whole
+ * is touched and kept for the looks that follow. */
+static void walk_entries(
+	struct fold *f, struct partition *p, const struct rds_reply *streams, struct batch *b, size_t *queued)
 {
+	f->frame_count = 0;
 	for (size_t i = 0; i < rds_len(streams); i++) {
 		const struct rds_reply *stream = rds_at(streams, i), *entries = rds_at(stream, 1);
 		slice key = rds_text(rds_at(stream, 0));
@@ -590,20 +608,27 @@ static void walk(struct fold *f, struct partition *p, const struct rds_reply *st
 			int rc = read_entry(rds_at(entries, k), p, lane, &at, &frame);
 
 			if (rc == 0)
-				rc = check_events(&frame);
-			if (rc == 0)
-				walk_frame(f, p, &frame, pass, b, queued);
-			if (pass == APPLY)
-				continue;
+				rc = read_events(f, &frame);
 			l->next = at > l->next ? at : l->next;
 			b->entries++;
 			if (rc < 0) {
 				refuse_entry(p, lane, at, rc);
 				b->frames_refused++;
-			} else {
-				b->bytes += frame.size;
+				continue;
 			}
+			b->bytes += frame.size;
+			keep_frame(f, &frame);
+			walk_events(f, p, TOUCH, b, queued);
 		}
+	}
+}
+
+/* Another look at what the first one kept. */
+static void walk_again(struct fold *f, struct partition *p, enum pass pass, struct batch *b, size_t *queued)
+{
+	for (size_t i = 0; i < f->frame_count; i++) {
+		must(read_events(f, &f->frames[i]) == 0);
+		walk_events(f, p, pass, b, queued);
 	}
 }
 
@@ -713,7 +738,7 @@ static int64_t fold_batch(struct fold *f, struct partition *p, const struct rds_
 	for (size_t i = 0; i < p->lane_count; i++)
 		p->lanes[i].next = p->lanes[i].cursor;
 	guard(f, p);
-	walk(f, p, streams, TOUCH, &b, &queued);
+	walk_entries(f, p, streams, &b, &queued);
 	if (b.entries == 0)
 		return done(f, 3);
 	ask_state(f, p);
@@ -728,7 +753,7 @@ static int64_t fold_batch(struct fold *f, struct partition *p, const struct rds_
 			return failed;
 	}
 	if (rc > 0) {
-		walk(f, p, streams, APPLY, &b, &queued);
+		walk_again(f, p, APPLY, &b, &queued);
 		rc = apply_hits(f, p);
 		if (rc == 0)
 			rc = commit(f, p);
@@ -975,6 +1000,8 @@ void fold_close(struct fold **fp)
 		kept_free(&f->partitions[i].kept);
 	}
 	free(f->partitions);
+	free(f->frames);
+	free(f->events);
 	buf_free(&f->why);
 	free(f);
 }

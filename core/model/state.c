@@ -23,7 +23,8 @@ struct state_tables {
 	size_t page_count, campaign_count;
 	size_t page_room, campaign_room, change_room;
 	size_t wanted_page_room, dirty_page_room, wanted_campaign_room, dirty_campaign_room;
-	struct state_campaign *last; /* most events are of the same campaign as the one before */
+	struct state_campaign *last;              /* most events are of the same campaign as the one before */
+	struct state_page *last_page[FACT_COUNT]; /* and many of the same page */
 	uint64_t batch;
 };
 
@@ -109,6 +110,12 @@ void state_init(struct state *s)
 	table_make(&s->tables->changes, 0);
 }
 
+static void forget_last(struct state_tables *t)
+{
+	t->last = NULL;
+	memset(t->last_page, 0, sizeof t->last_page);
+}
+
 static void drop_all(struct state_tables *t)
 {
 	for (size_t i = 0; i < t->page_count; i++)
@@ -116,7 +123,7 @@ static void drop_all(struct state_tables *t)
 	for (size_t i = 0; i < t->campaign_count; i++)
 		free(t->campaign[i]);
 	t->page_count = t->campaign_count = 0;
-	t->last = NULL;
+	forget_last(t);
 }
 
 void state_free(struct state *s)
@@ -147,15 +154,18 @@ void state_forget(struct state *s)
 }
 
 static struct state_page *find_page(
-	const struct state_tables *t, uint64_t campaign, uint32_t lane, enum fact fact, uint32_t number)
+	struct state_tables *t, uint64_t campaign, uint32_t lane, enum fact fact, uint32_t number)
 {
-	size_t at = page_hash(campaign, lane, fact, number) & (t->pages.slots - 1);
+	struct state_page *p = t->last_page[fact];
+	size_t at;
 
+	if (p && p->number == number && p->campaign == campaign && p->lane == lane)
+		return p;
+	at = page_hash(campaign, lane, fact, number) & (t->pages.slots - 1);
 	for (; t->pages.slot[at]; at = (at + 1) & (t->pages.slots - 1)) {
-		struct state_page *p = t->page[t->pages.slot[at] - 1];
-
+		p = t->page[t->pages.slot[at] - 1];
 		if (p->campaign == campaign && p->lane == lane && p->fact == fact && p->number == number)
-			return p;
+			return t->last_page[fact] = p;
 	}
 	return NULL;
 }
@@ -501,7 +511,7 @@ static void drop_clean(struct state_tables *t, bool all)
 	}
 	t->page_count = pages;
 	t->campaign_count = campaigns;
-	t->last = NULL;
+	forget_last(t);
 	enter_pages(t, pages);
 	enter_campaigns(t, campaigns);
 }
