@@ -194,9 +194,11 @@ static int verify(struct config *c, const struct options *o)
 {
 	struct verify v = {.o = o};
 	struct rds_config redis = config_redis(c);
-	int rc = rds_open(&v.r, &redis), status = EXIT_DONE;
+	int rc, status = EXIT_DONE;
 
 	buf_init(&v.why, MAX_WHY);
+	redis.follow = true;
+	rc = rds_open(&v.r, &redis);
 	if (rc == 0)
 		rc = verify_all(&v);
 	if (rc < 0) {

@@ -23,6 +23,7 @@ static int errno_of(const struct rds_reply *rep)
 		{"CLUSTERDOWN", EAGAIN},
 		{"MOVED", EAGAIN},
 		{"ASK", EAGAIN},
+		{"EXECABORT", EAGAIN},
 		{"NOREPLICAS", EAGAIN},
 		{"READONLY", EROFS},
 		{"OOM", ENOMEM},

@@ -114,10 +114,12 @@ static int load_and_show(struct config *c, const struct options *o)
 	struct rds_config redis = config_redis(c);
 	struct picture *p = NULL;
 	struct rds *r = NULL;
-	int rc = rds_open(&r, &redis), status = EXIT_WORLD;
+	int rc, status = EXIT_WORLD;
 
+	redis.follow = true;
+	rc = rds_open(&r, &redis);
 	if (rc == 0)
-		rc = load_picture(r, NULL, clock_ms(), &p);
+		rc = load_picture(r, NULL, false, clock_ms(), &p);
 	if (rc == 0)
 		status = show(p, o);
 	else

@@ -243,7 +243,7 @@ static void put_in_order(struct picture *p)
 	qsort(p->campaigns, p->count, sizeof *p->campaigns, by_name);
 }
 
-static int load_partition(struct rds *r, unsigned partition, const struct picture *before, struct picture *p)
+static int load_partition(struct rds *r, unsigned partition, const struct picture *known, struct picture *p)
 {
 	struct rkey set_key = rkey_campaigns(partition);
 	struct rds_reply *set = NULL;
@@ -265,7 +265,7 @@ static int load_partition(struct rds *r, unsigned partition, const struct pictur
 		rc = rds_askv(r, &version, SLICE("HGET"), rkey_slice(&k), SLICE("version"));
 		if (rc < 0)
 			break;
-		c = unchanged(before, key, (uint64_t)rds_int(version));
+		c = unchanged(known, key, (uint64_t)rds_int(version));
 		rds_reply_free(&version);
 		if (c)
 			__atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
@@ -322,6 +322,10 @@ static int load_lag(struct rds *r, unsigned partition, bool *behind)
 		if (rc == 0)
 			rc = rds_askv(r, &last, SLICE("XREVRANGE"), rkey_slice(&stream_key), SLICE("+"),
 				SLICE("-"), SLICE("COUNT"), SLICE("1"));
+		if (rc == 0)
+			rc = expect(cursor, RDS_STRING);
+		if (rc == 0)
+			rc = expect(last, RDS_ARRAY);
 		if (rc == 0 && rds_len(last) == 1 && rds_len(rds_at(last, 0)) >= 1) {
 			slice id = rds_text(rds_at(rds_at(last, 0), 0));
 			size_t dash = slice_chr(id, '-', 0);
@@ -339,7 +343,8 @@ static int load_lag(struct rds *r, unsigned partition, bool *behind)
 	return rc;
 }
 
-int load_picture(struct rds *r, const struct picture *before, uint64_t now_ms, struct picture **out)
+int load_picture(
+	struct rds *r, const struct picture *before, bool known, uint64_t now_ms, struct picture **out)
 {
 	struct picture *p = must_zalloc(sizeof *p);
 	uint64_t partitions = 0, oldest_ms = now_ms;
@@ -361,7 +366,7 @@ int load_picture(struct rds *r, const struct picture *before, uint64_t now_ms, s
 	for (unsigned i = 0; rc == 0 && i < partitions; i++)
 		rc = load_lag(r, i, &behind);
 	for (unsigned i = 0; rc == 0 && i < partitions; i++)
-		rc = load_partition(r, i, before, p);
+		rc = load_partition(r, i, known ? before : NULL, p);
 	if (rc < 0)
 		goto out;
 	if (p->backlog == 0 && !behind)

@@ -8,9 +8,11 @@
 #include "core/io/rds.h"
 #include "reports/picture.h"
 
-/* before: the picture before, or NULL. 0 and *out with one reference, or -errno
+/* before: the picture before, or NULL. known: it was read on this connection, so
+ * that its versions still say something. 0 and *out with one reference, or -errno
  * (-EPROTO: a key is of another type): close the connection then, replies may
  * still be on their way. */
-int load_picture(struct rds *r, const struct picture *before, uint64_t now_ms, struct picture **out);
+int load_picture(struct rds *r, const struct picture *before, bool known, uint64_t now_ms,
+	struct picture **out);
 
 #endif

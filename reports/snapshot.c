@@ -60,14 +60,17 @@ static void *renew(void *arg)
 	struct picture *next;
 	struct rds *r = NULL;
 	unsigned step = 0;
-	bool away = false;
+	bool away = false, known;
 	int rc, wait;
 
 	do {
 		next = NULL;
+		/* A Redis that comes back may have gone back, and count its versions
+		 * up again to those of other numbers. */
+		known = r != NULL;
 		rc = r ? 0 : rds_open(&r, &s->cfg.redis);
 		if (rc == 0) /* only this thread replaces the present picture: reading it needs no lock */
-			rc = load_picture(r, s->present, clock_ms(), &next);
+			rc = load_picture(r, s->present, known, clock_ms(), &next);
 		if (rc < 0)
 			rds_close(&r);
 		if (rc < 0 && !away)

@@ -65,8 +65,8 @@ static void say_range(const struct setting *s, struct buf *out)
 			out, "HOST:PORT, [IPV6]:PORT or :PORT, port 1..65535%s", *s->def ? "" : ", or empty");
 		break;
 	case FORM_ADDRS:
-		buf_printf(out, "up to %d of HOST:PORT, [IPV6]:PORT or :PORT with blanks between",
-			CONFIG_MAX_ADDRS);
+		buf_printf(out, "up to %d of HOST:PORT, [IPV6]:PORT or :PORT with blanks between%s",
+			CONFIG_MAX_ADDRS, *s->def ? "" : ", or empty");
 		break;
 	case FORM_STR:
 		buf_str(out, s->offset == AT(log, level) ? "error, warn, info or debug" : "text");
@@ -140,7 +140,7 @@ int config_addr_decode(struct arena *a, slice v, struct config_addr *out)
 	return rc == 0 && out->port == 0 ? -REFUSE_SYNTAX : rc;
 }
 
-static int read_addrs(struct arena *a, slice v, struct config_addrs *out)
+static int read_addrs(struct arena *a, slice v, bool none, struct config_addrs *out)
 {
 	size_t at = 0;
 
@@ -155,7 +155,7 @@ static int read_addrs(struct arena *a, slice v, struct config_addrs *out)
 		if (out->count == CONFIG_MAX_ADDRS || config_addr_decode(a, word, &out->at[out->count++]) < 0)
 			return -REFUSE_SYNTAX;
 	}
-	return out->count > 0 ? 0 : -REFUSE_SYNTAX;
+	return out->count > 0 || none ? 0 : -REFUSE_SYNTAX;
 }
 
 static int read_text(struct config *c, const struct setting *s, slice v, const char **out)
@@ -181,7 +181,8 @@ static int set(struct config *c, const struct setting *s, slice v)
 	case FORM_ADDR:
 		return read_addr(&c->arena, v, field(c, s));
 	case FORM_ADDRS:
-		return read_addrs(&c->arena, v, field(c, s));
+		/* None only where that is the default. */
+		return read_addrs(&c->arena, v, !*s->def, field(c, s));
 	case FORM_STR:
 		return read_text(c, s, v, field(c, s));
 	}
@@ -407,13 +408,25 @@ const char *config_path(struct config *c, const char *path)
 
 struct rds_config config_redis(struct config *c)
 {
-	return (struct rds_config){
+	struct rds_config r = {
 		.socket = config_path(c, c->redis_socket),
 		.host = c->redis_address.host,
 		.port = c->redis_address.port,
 		.password_file = config_path(c, c->redis_password_file),
 		.timeout_ms = (int)c->redis_timeout_ms,
+		.seed_count = c->redis_cluster.count,
 	};
+
+	_Static_assert(CONFIG_MAX_ADDRS <= RDS_MAX_SEEDS, "all seeds fit");
+	for (unsigned i = 0; i < r.seed_count; i++)
+		r.seeds[i] = (struct rds_addr){c->redis_cluster.at[i].host, c->redis_cluster.at[i].port};
+	/* What messages call it. */
+	if (r.seed_count) {
+		r.socket = "";
+		r.host = r.seeds[0].host;
+		r.port = r.seeds[0].port;
+	}
+	return r;
 }
 
 static void encode_addr(const struct config_addr *a, struct buf *out)

@@ -1,6 +1,7 @@
 #include "core/io/rds.h"
 
 #include "core/base/must.h"
+#include "core/io/cluster.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 
 /* struct rds_reply is hiredis' redisReply under a name of ours. */
 struct rds {
+	struct cluster *cluster;      /* owned; all else is unused if there is one */
 	redisContext *c;              /* owned */
 	redisReplyObjectFunctions fn; /* hiredis' own, with our limits before them */
 	const redisReplyObjectFunctions *theirs;
@@ -139,6 +141,13 @@ int rds_open(struct rds **out, const struct rds_config *cfg)
 	int rc;
 
 	*out = NULL;
+	if (cfg->seed_count) {
+		rc = cluster_open(&r->cluster, cfg);
+		if (rc < 0)
+			goto out;
+		*out = r;
+		return 0;
+	}
 	errno = 0;
 	if (cfg->socket && *cfg->socket)
 		r->c = redisConnectUnixWithTimeout(cfg->socket, limit);
@@ -178,6 +187,7 @@ void rds_close(struct rds **r)
 {
 	if (!*r)
 		return;
+	cluster_close(&(*r)->cluster);
 	if ((*r)->c)
 		redisFree((*r)->c);
 	free(*r);
@@ -190,9 +200,13 @@ void rds_put(struct rds *r, int argc, const slice *argv)
 	const char *few[SMALL], **p = few;
 	size_t few_lens[SMALL], *lens = few_lens;
 
+	must(argc > 0);
+	if (r->cluster) {
+		cluster_put(r->cluster, argc, argv);
+		return;
+	}
 	if (r->dead)
 		return;
-	must(argc > 0);
 	if (argc > SMALL) {
 		p = must_alloc((size_t)argc * sizeof *p);
 		lens = must_alloc((size_t)argc * sizeof *lens);
@@ -210,9 +224,15 @@ void rds_put(struct rds *r, int argc, const slice *argv)
 
 /* Not hiredis' own write: that raises SIGPIPE in a process that forgot to
  * ignore it. */
-static int flush(struct rds *r)
+int rds_flush(struct rds *r)
 {
-	size_t len = sdslen(r->c->obuf), done = 0;
+	size_t len, done = 0;
+
+	if (r->cluster)
+		return 0; /* it writes when it reads */
+	if (r->dead)
+		return r->dead;
+	len = sdslen(r->c->obuf);
 
 	while (done < len) {
 		ssize_t n = send(r->c->fd, r->c->obuf + done, len - done, MSG_NOSIGNAL);
@@ -232,6 +252,8 @@ int rds_get(struct rds *r, struct rds_reply **out)
 {
 	void *rep = NULL;
 
+	if (r->cluster)
+		return cluster_get(r->cluster, out);
 	*out = NULL;
 	if (r->dead)
 		return r->dead;
@@ -245,7 +267,7 @@ int rds_get(struct rds *r, struct rds_reply **out)
 			break;
 		if (r->c->reader->len - r->c->reader->pos > RDS_MAX_REPLY)
 			return failed(r, -EPROTO);
-		rc = flush(r);
+		rc = rds_flush(r);
 		if (rc < 0)
 			return rc;
 		errno = 0;

@@ -11,6 +11,12 @@
 #define RDS_MAX_REPLY (256u << 20) /* bytes of one whole reply */
 #define RDS_MAX_ITEMS (4u << 20)   /* elements of one reply, at all depths */
 #define RDS_MAX_PASSWORD 512
+#define RDS_MAX_SEEDS 8
+
+struct rds_addr {
+	const char *host;
+	int port;
+};
 
 struct rds_config {
 	const char *socket; /* unix socket path; wins over host */
@@ -18,6 +24,12 @@ struct rds_config {
 	int port;
 	const char *password_file; /* NULL or empty: no AUTH; else mode 0600 is required */
 	int timeout_ms;            /* for connecting and for each command */
+	/* Some nodes of a Redis Cluster; with any, socket and host are not used. */
+	struct rds_addr seeds[RDS_MAX_SEEDS];
+	unsigned seed_count;
+	/* For who only reads, and believes nothing of earlier replies: in a cluster
+	 * MOVED is followed, too. */
+	bool follow;
 };
 
 struct rds;
@@ -27,11 +39,15 @@ enum rds_kind { RDS_NIL, RDS_STRING, RDS_STATUS, RDS_INT, RDS_ARRAY, RDS_ERROR }
 
 /* 0, or -errno with *out NULL (-EACCES: password refused, or its file is too
  * open or holds none; -EHOSTUNREACH: no such host; -EAGAIN: AUTH was answered by
- * an error of another kind, such as too many clients). */
+ * an error of another kind, such as too many clients). In a cluster, where nodes
+ * are connected to when they are needed: the reason of the last address; and
+ * -EPROTONOSUPPORT: what answers there belongs to no cluster. */
 int rds_open(struct rds **out, const struct rds_config *cfg);
 void rds_close(struct rds **r);
 
-/* Queue a command; written by the next rds_get. Arguments are copied. */
+/* Queue a command; written by the next rds_get. Arguments are copied. In a
+ * cluster the first key decides the node, and all keys between MULTI and EXEC
+ * share a slot (core/io/cluster.h). */
 void rds_put(struct rds *r, int argc, const slice *argv);
 /* rds_putv(r, SLICE("GET"), key): any number of slices. */
 #define rds_putv(r, ...)                                                                                     \
@@ -40,8 +56,12 @@ void rds_put(struct rds *r, int argc, const slice *argv);
 /* The next reply in order. 0, or -errno with *out NULL: the connection is then
  * dead and only rds_close is of use (-ETIMEDOUT: no byte for timeout_ms;
  * -ECONNRESET: closed by the other side; -EPROTO: not RESP, or past a limit).
- * An error reply of Redis is a reply, not a failure. */
+ * An error reply of Redis is a reply, not a failure; behind MOVED, too, the
+ * connection must be opened anew: the slot's new owner may have lost the last
+ * of what was acknowledged. */
 int rds_get(struct rds *r, struct rds_reply **out);
+/* Write what is queued; a cluster writes when it reads. 0, or as rds_get. */
+int rds_flush(struct rds *r);
 /* One command and its reply. As rds_get. */
 int rds_ask(struct rds *r, struct rds_reply **out, int argc, const slice *argv);
 #define rds_askv(r, out, ...)                                                                                \

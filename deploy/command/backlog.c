@@ -51,8 +51,12 @@ static int64_t partition_waits(struct rds *r, unsigned partition)
 
 int64_t backlog_count(const struct rds_config *redis, const struct config *c)
 {
+	struct rds_config reader = *redis;
 	struct rds *r = NULL;
-	int64_t waiting = 0, n = rds_open(&r, redis);
+	int64_t waiting = 0, n;
+
+	reader.follow = true;
+	n = rds_open(&r, &reader);
 
 	for (unsigned p = 0; n >= 0 && p < (unsigned)c->store_partitions; p++) {
 		n = partition_waits(r, p);

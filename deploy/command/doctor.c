@@ -90,6 +90,18 @@ static void check_redis_settings(struct rds *r)
 	rds_reply_free(&rep);
 }
 
+static void check_cluster(struct rds *r, const struct rds_config *cfg)
+{
+	struct rds_reply *rep = NULL;
+	int rc = rds_askv(r, &rep, SLICE("CLUSTER"), SLICE("INFO"));
+
+	if (rc == 0 && slice_find(rds_text(rep), SLICE("cluster_state:ok"), 0) == SLICE_NPOS)
+		say(FAIL, "redis", "the cluster of %s does not serve all slots (CLUSTER INFO)", cfg->host);
+	else if (rc == 0)
+		say(OK, "redis", "the cluster of %s serves all slots", cfg->host);
+	rds_reply_free(&rep);
+}
+
 static void check_redis(struct config *c)
 {
 	struct rds_config cfg = config_redis(c);
@@ -107,7 +119,10 @@ static void check_redis(struct config *c)
 	} else if (rds_kind(rep) == RDS_ERROR) {
 		say(FAIL, "redis", "it answers: %.*s", SLICE_FMT(rds_text(rep)));
 	} else {
-		say(OK, "redis", "%s answers", local ? cfg.socket : cfg.host);
+		if (cfg.seed_count)
+			check_cluster(r, &cfg);
+		else
+			say(OK, "redis", "%s answers", local ? cfg.socket : cfg.host);
 		check_redis_settings(r);
 	}
 	rds_reply_free(&rep);

@@ -212,7 +212,7 @@ static int read_config(struct up *u)
 	if (rc < 0) {
 		u->config = u->line.config;
 		u->redis = config_redis(&u->c);
-		u->private_redis = strcmp(u->c.redis_socket, DEFAULT_SOCKET) == 0;
+		u->private_redis = !u->redis.seed_count && strcmp(u->c.redis_socket, DEFAULT_SOCKET) == 0;
 	}
 	return rc;
 }

@@ -13,7 +13,8 @@ import time
 
 import chain as chains
 from chain import Chain, Ports, Up, free_ports, until
-from edges import *  # noqa: F401,F403 - their tests are among ours
+from cluster import *  # noqa: F401,F403 - their tests are among ours
+from edges import *  # noqa: F401,F403
 from hops import *  # noqa: F401,F403
 from kills import *  # noqa: F401,F403
 from mtas import *  # noqa: F401,F403
