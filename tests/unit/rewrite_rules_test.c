@@ -434,6 +434,47 @@ static void caps(void **state)
 		else
 			rewriting_run(&r, in);
 		test_numbers_equal("parts", r.rendering.untouched, want);
+		/* length of a boundary */
+		buf_clear(&m);
+		buf_printf(&m, "Content-Type: multipart/mixed; boundary=\"%0*d\"\r\n\r\n--%0*d\r\n" HTML LINK,
+			MESSAGE_MAX_BOUNDARY + over, 0, MESSAGE_MAX_BOUNDARY + over, 0);
+		in = buf_slice(&m);
+		if (over)
+			test_slices_equal("boundary", rewriting_run(&r, in), in);
+		else
+			rewriting_run(&r, in);
+		test_numbers_equal("boundary", r.rendering.untouched, want);
+		/* control fields: beyond them not even these are taken out */
+		buf_clear(&m);
+		for (int d = 0; d < CONTROL_MAX_REMOVED + over; d++)
+			buf_str(&m, "X-Landfall-Recipient-Id: 1\r\n");
+		buf_str(&m, HTML LINK);
+		in = buf_slice(&m);
+		if (over)
+			test_slices_equal("control fields", rewriting_run(&r, in), in);
+		else
+			assert_true(
+				slice_find(rewriting_run(&r, in), SLICE("Recipient-Id"), 0) == SLICE_NPOS);
+		test_numbers_equal("control fields", r.rendering.untouched, want);
+		/* different links */
+		buf_clear(&m);
+		buf_str(&m, HTML);
+		for (int d = 0; d < TARGET_MAX + over; d++)
+			buf_printf(&m, "<a href=//a/%x>\n", d);
+		rewriting_run(&r, buf_slice(&m));
+		test_numbers_equal("links", r.rendering.untouched, UNTOUCHED_NOT);
+		test_numbers_equal("links", r.rendering.links, TARGET_MAX);
+		test_numbers_equal("links", r.rendering.left, over);
+		if (over)
+			test_numbers_equal("links", r.plan->left[0].why, LEFT_TOO_MANY);
+		/* addresses in List-Unsubscribe: the others are links like all */
+		buf_clear(&m);
+		buf_str(&m, "List-Unsubscribe: ");
+		for (int d = 1; d < CONTROL_MAX_UNSUBSCRIBE + over; d++)
+			buf_printf(&m, "<https://a.example/%d>,\r\n ", d);
+		buf_str(&m, "<https://a.example/x>\r\n" HTML LINK);
+		rewriting_run(&r, buf_slice(&m));
+		test_numbers_equal("unsubscribe", r.rendering.links, over);
 	}
 	/* A link too long for what mail programs follow. */
 	rewriting_run(&r, big("x", 2100, HTML "<a href=\"https://a.example/", "\">y</a>"));
