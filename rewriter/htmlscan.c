@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+/* All but the tags that are looked at: a, area, base, body, html, img, v:* */
+#define PASSED                                                                                               \
+	(~(HTML_LETTER('a') | HTML_LETTER('b') | HTML_LETTER('h') | HTML_LETTER('i') | HTML_LETTER('v')))
+
 struct scan {
 	struct arena *a;
 	struct plan *p;
@@ -268,6 +272,7 @@ static void conditional(struct scan *s, const struct html_token *t)
 	s->comment = t;
 	html_start_span(&it, s->in, inside);
 	it.no_text = true;
+	it.passed = PASSED;
 	while (html_next(&it, &u) > 0)
 		if (u.kind == HTML_START)
 			start_tag(s, &u);
@@ -342,6 +347,7 @@ void htmlscan(struct arena *a, struct plan *p, struct part_plan *part, slice sca
 
 	html_start(&it, scan);
 	it.no_text = true;
+	it.passed = PASSED;
 	while (html_next(&it, &t) > 0) {
 		switch (t.kind) {
 		case HTML_START:
@@ -371,7 +377,9 @@ void htmlscan(struct arena *a, struct plan *p, struct part_plan *part, slice sca
 		case HTML_DOCTYPE:
 			break;
 		}
+		/* In a link every tag counts that ends it, and its text. */
 		it.no_text = s.open_link == 0;
+		it.passed = it.no_text ? PASSED : 0;
 		/* What the end of the input cuts off would swallow a pixel behind it. */
 		if (t.to == scan.len && cut_off(scan, &t))
 			tail = t.from;

@@ -1,5 +1,6 @@
 #include "core/parse/html.h"
 
+#include "core/base/cpu.h"
 #include "core/base/find.h"
 #include "core/parse/entity.h"
 
@@ -8,6 +9,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define WITH_AVX2 __attribute__((target("avx2,bmi,popcnt")))
+#define WITH_AVX512 __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl,pclmul")))
 #endif
 
 /* Which bytes end what, and the white space of HTML. */
@@ -54,7 +56,7 @@ static enum html_state content_of(slice name)
 		return HTML_DATA;
 	for (size_t i = 0; i < sizeof content / sizeof *content; i++)
 		if (content[i].name.p[0] == first && content[i].name.len == name.len &&
-			slice_ieq(name, content[i].name))
+			content[i].name.p[1] == (name.p[1] | 0x20) && slice_ieq(name, content[i].name))
 			return content[i].state;
 	return HTML_DATA;
 }
@@ -228,39 +230,121 @@ static inline uint64_t between(uint64_t quotes)
 	return quotes;
 }
 
-/* The same by 64 bytes at a time, for tags in which every '=' outside of values is
- * the one of name="value": a byte of a name before it, a '"' behind it. A "'" is
- * then within a value or a name. -1: it is not such a tag, or too near to the end. */
+/* What came before the 64 bytes: all ones, or the one bit. */
+struct carried {
+	uint64_t inside, after_equals, after_part;
+};
+
+/* Tags in which every '=' outside of values is the one of name="value": a byte of a
+ * name before it, a '"' behind it. A "'" is then within a value or a name. value: the
+ * bytes from an opening quote to before its closing one. 1: the tag ends, *at of the 64
+ * is its '>'.  0: not yet.  -1: it is not such a tag. */
+static inline __attribute__((always_inline)) int tag_step(
+	const struct marks *m, uint64_t value, struct carried *c, unsigned *at)
+{
+	uint64_t open = m->quote & value, end = m->end & ~value, equals = m->equals & ~value;
+	/* a name before it? */
+	uint64_t wrong = equals & ((m->parts | m->quote) << 1 | c->after_part);
+
+	/* a quote behind each, and each quote behind one? */
+	wrong |= (equals << 1 | c->after_equals) ^ open;
+	if (end) {
+		*at = (unsigned)__builtin_ctzll(end);
+		return wrong & ((end & -end) - 1) ? -1 : 1;
+	}
+	c->inside = (uint64_t)0 - (value >> 63);
+	c->after_equals = equals >> 63;
+	c->after_part = (m->parts | m->quote) >> 63;
+	return wrong ? -1 : 0;
+}
+
+/* The same as tag_end_short, by 64 bytes at a time. -1: not such a tag, or too near to
+ * the end. */
 WITH_AVX2 static int tag_end_vectors(slice in, size_t *pos)
 {
-	/* All ones, or the one bit, of what came before. */
-	uint64_t inside = 0, after_equals = 0, after_part = 1;
+	struct carried c = {.after_part = 1};
 
 	for (size_t i = *pos; i + 64 <= in.len; i += 64) {
-		uint64_t value, open, equals, wrong, end, before;
 		struct marks m;
+		unsigned at;
+		int rc;
 
 		marks_of(in.p + i, &m);
-		value = between(m.quote) ^ inside;
-		open = m.quote & value;
-		end = m.end & ~value;
-		before = end ? (end & -end) - 1 : ~(uint64_t)0;
-		equals = m.equals & ~value;
-		/* a name before it? */
-		wrong = equals & ((m.parts | m.quote) << 1 | after_part);
-		/* a quote behind each, and each quote behind one? */
-		wrong |= (equals << 1 | after_equals) ^ open;
-		if (wrong & before)
+		rc = tag_step(&m, between(m.quote) ^ c.inside, &c, &at);
+		if (rc < 0)
 			return -1;
-		if (end) {
-			*pos = i + (size_t)__builtin_ctzll(end);
+		if (rc > 0) {
+			*pos = i + at;
 			return 0;
 		}
-		inside = (uint64_t)0 - (value >> 63);
-		after_equals = equals >> 63;
-		after_part = (m.parts | m.quote) >> 63;
 	}
 	return -1;
+}
+
+/* The bytes from `at` on; those behind the end have no bit. */
+WITH_AVX512 static inline __attribute__((always_inline)) uint64_t marks_of_512(
+	slice in, size_t at, struct marks *m)
+{
+	size_t left = in.len - at;
+	uint64_t there = left < 64 ? ((uint64_t)1 << left) - 1 : ~(uint64_t)0;
+	__m512i v = left < 64 ? _mm512_maskz_loadu_epi8(there, in.p + at) : _mm512_loadu_si512(in.p + at);
+
+	m->end = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('>'));
+	m->equals = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('='));
+	m->quote = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('"'));
+	m->parts = there & (_mm512_cmple_epu8_mask(v, _mm512_set1_epi8(' ')) |
+				   _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('/')));
+	return _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('<'));
+}
+
+/* between() in one multiplication without carries */
+WITH_AVX512 static inline uint64_t between_512(uint64_t quotes)
+{
+	__m128i product =
+		_mm_clmulepi64_si128(_mm_cvtsi64_si128((long long)quotes), _mm_set1_epi8((char)0xff), 0);
+
+	return (uint64_t)_mm_cvtsi128_si64(product);
+}
+
+/* A whole tag, of such as tag_step takes, whose name begins at name. -1: another;
+ * else 0, the name ends at *name_to and *end is the '>'. */
+WITH_AVX512 static int tag_512(slice in, size_t name, size_t *name_to, size_t *end)
+{
+	struct carried c = {0, 0, 0};
+	struct marks m;
+	uint64_t stops;
+	unsigned at;
+	int rc;
+
+	marks_of_512(in, name, &m);
+	stops = m.parts | m.end;
+	if (!stops)
+		return -1;
+	at = (unsigned)__builtin_ctzll(stops);
+	*name_to = *end = name + at;
+	if (m.end >> at & 1)
+		return 0;
+	if (!(class[in.p[name + at]] & TAG_END))
+		return -1;
+	/* In the name they mean nothing. */
+	m.equals &= ~(uint64_t)0 << at;
+	m.quote &= ~(uint64_t)0 << at;
+	for (;;) {
+		rc = tag_step(&m, between_512(m.quote) ^ c.inside, &c, &at);
+		if (rc != 0)
+			break;
+		name += 64;
+		if (name >= in.len)
+			return -1;
+		marks_of_512(in, name, &m);
+	}
+	*end = name + at;
+	return rc < 0 ? -1 : 0;
+}
+
+static inline bool has_512(void)
+{
+	return cpu_has(CPU_AVX512) && __builtin_cpu_supports("pclmul");
 }
 #endif
 
@@ -269,7 +353,7 @@ static int tag_end(enum html_path path, slice in, size_t *pos, bool *self_closin
 #if defined(__x86_64__)
 	size_t at = *pos;
 
-	if (path == HTML_BEST && __builtin_cpu_supports("avx2") && tag_end_vectors(in, &at) == 0) {
+	if (path <= HTML_AVX2 && __builtin_cpu_supports("avx2") && tag_end_vectors(in, &at) == 0) {
 		*self_closing = at > *pos && in.p[at - 1] == '/';
 		*pos = at;
 		return 0;
@@ -284,6 +368,18 @@ static void tag(struct html_iter *it, struct html_token *t, size_t name)
 {
 	size_t i = name;
 
+#if defined(__x86_64__)
+	size_t name_to;
+
+	if (it->path == HTML_BEST && has_512() && tag_512(it->in, name, &name_to, &i) == 0) {
+		t->name = (struct html_span){name, name_to};
+		t->data = (struct html_span){name_to, i};
+		t->self_closing = i > name_to && it->in.p[i - 1] == '/';
+		t->to = i + 1;
+		return;
+	}
+	i = name;
+#endif
 	while (i < it->in.len && !(class[it->in.p[i]] & TAG_END))
 		i++;
 	t->name = (struct html_span){name, i};
@@ -301,19 +397,23 @@ static void tag(struct html_iter *it, struct html_token *t, size_t name)
 	t->to = i + 1;
 }
 
-static void start_tag(struct html_iter *it, struct html_token *t)
+/* A start tag of this name was read: what follows may not be markup. */
+static inline void content_start(struct html_iter *it, slice name)
 {
-	enum html_state next;
+	enum html_state next = it->fixed ? HTML_DATA : content_of(name);
 
-	t->kind = HTML_START;
-	tag(it, t, t->from + 1);
-	if (it->fixed || t->kind == HTML_LOST)
-		return;
-	next = content_of(html_slice(it->in, t->name));
 	if (next != HTML_DATA) {
 		it->state = next;
-		it->last_start = html_slice(it->in, t->name);
+		it->last_start = name;
 	}
+}
+
+static void start_tag(struct html_iter *it, struct html_token *t)
+{
+	t->kind = HTML_START;
+	tag(it, t, t->from + 1);
+	if (t->kind == HTML_START)
+		content_start(it, html_slice(it->in, t->name));
 }
 
 static void end_tag(struct html_iter *it, struct html_token *t)
@@ -606,7 +706,7 @@ static void token_start(struct html_token *t, enum html_state state, size_t from
 	t->self_closing = false;
 }
 
-int html_next(struct html_iter *it, struct html_token *t)
+static int next(struct html_iter *it, struct html_token *t)
 {
 	size_t text;
 
@@ -636,6 +736,110 @@ int html_next(struct html_iter *it, struct html_token *t)
 	}
 	it->pos = t->to;
 	return 1;
+}
+
+static inline bool letter_passed(const struct html_iter *it, uint8_t first)
+{
+	return it->passed >> ((first | 0x20) - 'a') & 1;
+}
+
+#if defined(__x86_64__)
+/* In the data state, where text makes no tokens: over all that makes none, in one go,
+ * to a tag that makes one. true: *t is it.  false: next() has to look at what is at
+ * it->pos; all before makes none.
+ *
+ * The bytes are looked at in steps that do not wait for where a tag ends: what is
+ * carried from tag to tag is only a few operations on the bits of a step. */
+WITH_AVX512 static bool next_512(struct html_iter *it, struct html_token *t)
+{
+	slice in = it->in;
+	size_t base = it->pos; /* of the step */
+
+	while (base < in.len) {
+		struct marks all;
+		uint64_t less = marks_of_512(in, base, &all);
+		size_t step = base;
+
+		for (base += 64; less;) {
+			unsigned at = (unsigned)__builtin_ctzll(less);
+			size_t from = step + at, name, name_to, end;
+			struct carried c = {0, 0, 0};
+			struct marks m = all;
+			uint64_t rest, stops;
+			bool closes;
+			int rc;
+
+			it->pos = from;
+			if (in.len - from < 4)
+				return false;
+			closes = in.p[from + 1] == '/';
+			name = from + 1 + closes;
+			if (!ascii_alpha(in.p[name]))
+				return false;
+			rest = ~(uint64_t)1 << at;
+			stops = (m.parts | m.end) & (closes ? rest & rest << 1 : rest);
+			if (!stops) {
+				/* The name goes on behind the step: begin one at the tag. */
+				if (at == 0)
+					return false;
+				base = from;
+				break;
+			}
+			name_to = step + (size_t)__builtin_ctzll(stops);
+			/* In the name, which ends before the first stop, they mean nothing. */
+			rest = (uint64_t)0 - (stops & -stops);
+			m.equals &= rest;
+			m.quote &= rest;
+			m.end &= rest;
+			if (!(class[in.p[name_to]] & TAG_END))
+				return false;
+			while ((rc = tag_step(&m, between_512(m.quote) ^ c.inside, &c, &at)) == 0) {
+				step = base;
+				if (step >= in.len)
+					return false;
+				base += 64;
+				less = marks_of_512(in, step, &all);
+				m = all;
+			}
+			if (rc < 0)
+				return false;
+			end = step + at;
+			it->pos = end + 1;
+			if (!closes)
+				content_start(it, slice_sub(in, name, name_to));
+			if (!letter_passed(it, in.p[name])) {
+				token_start(t, HTML_DATA, from);
+				t->kind = closes ? HTML_END : HTML_START;
+				t->to = end + 1;
+				t->name = (struct html_span){name, name_to};
+				t->data = (struct html_span){name_to, end};
+				t->self_closing = end > name_to && in.p[end - 1] == '/';
+				return true;
+			}
+			if (it->state != HTML_DATA)
+				return false;
+			less &= ~(uint64_t)1 << at;
+		}
+	}
+	it->pos = in.len;
+	return false;
+}
+#endif
+
+int html_next(struct html_iter *it, struct html_token *t)
+{
+	for (;;) {
+#if defined(__x86_64__)
+		if (it->no_text && it->state == HTML_DATA && it->path == HTML_BEST && has_512() &&
+			it->pos < it->in.len && next_512(it, t))
+			return 1;
+#endif
+		if (next(it, t) == 0)
+			return 0;
+		if ((t->kind != HTML_START && t->kind != HTML_END) ||
+			!letter_passed(it, it->in.p[t->name.from]))
+			return 1;
+	}
 }
 
 void html_attr_start(struct html_attr_iter *it, slice in, const struct html_token *t)

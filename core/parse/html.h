@@ -58,9 +58,13 @@ struct html_token {
 	struct html_span public_id, system_id; /* without quotes */
 };
 
-/* BEST takes the widest short cuts over whole tags that the processor has, SHORT
- * those that need no special instructions, ONE_BY_ONE none. The tokens are the same. */
-enum html_path { HTML_BEST, HTML_SHORT, HTML_ONE_BY_ONE };
+/* BEST takes the widest short cuts over whole tags that the processor has, AVX2 none
+ * wider than that, SHORT those that need no special instructions, ONE_BY_ONE none. The
+ * tokens are the same. */
+enum html_path { HTML_BEST, HTML_AVX2, HTML_SHORT, HTML_ONE_BY_ONE, HTML_PATHS };
+
+/* For html_iter.passed: the bit of a letter. */
+#define HTML_LETTER(c) ((uint32_t)1 << ((c) - 'a'))
 
 struct html_iter {
 	slice in; /* borrows: the part, decoded */
@@ -70,8 +74,10 @@ struct html_iter {
 	slice last_start;      /* name of the element whose text state is on */
 	bool foreign;          /* false: <![CDATA[ is a comment */
 	bool fixed;            /* false: start tags switch the state */
-	bool no_text;          /* false; true passes over text but CDATA. May change at any time */
-	enum html_path path;   /* HTML_BEST */
+	/* What is passed over without a token; may change at any time. */
+	bool no_text;        /* false; text but CDATA */
+	uint32_t passed;     /* 0; tags by the first letter of their names, HTML_LETTER */
+	enum html_path path; /* HTML_BEST */
 };
 
 /* Begin at the first byte of in. */

@@ -61,10 +61,16 @@ static void same(struct html_iter *it, struct html_iter *plain, const struct htm
 		slice_eq(it->last_start, plain->last_start));
 }
 
+static bool passed(const struct html_iter *it, const struct html_token *t)
+{
+	return (t->kind == HTML_START || t->kind == HTML_END) &&
+	       it->passed & HTML_LETTER(ascii_lower(it->in.p[t->name.from]));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	slice in = slice_from(slice_of(data, size), 1);
-	struct html_iter it, shorter, plain, markup;
+	struct html_iter it, vectors, shorter, plain, markup, tags;
 	struct html_token t;
 	struct buf text;
 	size_t last = 0;
@@ -79,15 +85,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (data[0] & 32)
 			it.last_start = SLICE("script");
 	}
-	shorter = plain = markup = it;
+	vectors = shorter = plain = markup = it;
 	markup.no_text = true;
+	tags = markup;
+	tags.passed = HTML_LETTER('a') | HTML_LETTER('t') | HTML_LETTER('s');
+	vectors.path = HTML_AVX2;
 	shorter.path = HTML_SHORT;
 	plain.path = HTML_ONE_BY_ONE;
 	while (html_next(&it, &t)) {
+		same(&it, &vectors, &t);
 		same(&it, &shorter, &t);
 		same(&it, &plain, &t);
 		if (t.kind != HTML_TEXT || t.state == HTML_CDATA)
 			same(&it, &markup, &t);
+		if ((t.kind != HTML_TEXT || t.state == HTML_CDATA) && !passed(&tags, &t))
+			same(&it, &tags, &t);
 		check(t.from == last && t.to > t.from && t.to <= in.len);
 		last = t.to;
 		if (t.kind == HTML_START || t.kind == HTML_END) {
@@ -109,6 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				(t.system_id.from <= t.system_id.to && t.system_id.to <= t.to));
 		}
 	}
-	check(last == in.len && html_next(&plain, &t) == 0 && html_next(&markup, &t) == 0);
+	check(last == in.len && html_next(&plain, &t) == 0 && html_next(&markup, &t) == 0 &&
+		html_next(&tags, &t) == 0);
 	return 0;
 }
