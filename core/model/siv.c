@@ -10,6 +10,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define WITH_AES __attribute__((target("aes,sse4.1")))
+#define WITH_VAES __attribute__((target("aes,vaes,avx512f,avx512bw,avx512vl,bmi2")))
 #endif
 
 /* Doubling in GF(2^128), RFC 5297 section 2.3, without a branch on the value. */
@@ -113,37 +114,50 @@ WITH_AES static void mac_instructions(struct siv *s, slice whole, slice tail, ui
 	_mm_storeu_si128((__m128i *)out, c);
 }
 
-/* Four chains at once: in one each block waits for the one before, so the rounds of
- * four of them fit into the time of one. What is longer than the shortest goes on
+/* Several chains at once: in one each block waits for the one before, so the rounds of
+ * eight of them fit into the time of one. What is longer than the shortest goes on
  * alone. */
-WITH_AES static void mac_four(struct siv *s, const struct chain c[4], uint8_t out[4][16])
+WITH_AES static inline __attribute__((always_inline)) void mac_chains(
+	struct siv *s, const struct chain *c, uint8_t out[][16], const int lanes)
 {
-	__m128i x[4] = {_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128()};
+	__m128i x[SIV_TOGETHER];
 	size_t common = chain_blocks(&c[0]);
 
-	for (int l = 1; l < 4; l++)
+	for (int l = 0; l < lanes; l++) {
 		common = chain_blocks(&c[l]) < common ? chain_blocks(&c[l]) : common;
+		x[l] = _mm_setzero_si128();
+	}
 	for (size_t i = 0; i < common; i++) {
 		__m128i k = _mm_load_si128((const __m128i *)s->mac[0]);
 
-		for (int l = 0; l < 4; l++)
+		for (int l = 0; l < lanes; l++)
 			x[l] = _mm_xor_si128(
 				x[l], _mm_xor_si128(k, _mm_loadu_si128((const __m128i *)chain_at(&c[l], i))));
 		for (int r = 1; r < 10; r++) {
 			k = _mm_load_si128((const __m128i *)s->mac[r]);
-			for (int l = 0; l < 4; l++)
+			for (int l = 0; l < lanes; l++)
 				x[l] = _mm_aesenc_si128(x[l], k);
 		}
 		k = _mm_load_si128((const __m128i *)s->mac[10]);
-		for (int l = 0; l < 4; l++)
+		for (int l = 0; l < lanes; l++)
 			x[l] = _mm_aesenclast_si128(x[l], k);
 	}
-	for (int l = 0; l < 4; l++) {
+	for (int l = 0; l < lanes; l++) {
 		for (size_t i = common; i < chain_blocks(&c[l]); i++)
 			x[l] = cipher(s->mac,
 				_mm_xor_si128(x[l], _mm_loadu_si128((const __m128i *)chain_at(&c[l], i))));
 		_mm_storeu_si128((__m128i *)out[l], x[l]);
 	}
+}
+
+WITH_AES static void mac_four(struct siv *s, const struct chain *c, uint8_t out[][16])
+{
+	mac_chains(s, c, out, 4);
+}
+
+WITH_AES static void mac_eight(struct siv *s, const struct chain *c, uint8_t out[][16])
+{
+	mac_chains(s, c, out, 8);
 }
 
 /* Four blocks of the keystream, from a counter whose last word is low. */
@@ -192,6 +206,34 @@ WITH_AES static void ctr_instructions(
 	}
 	for (size_t k = i % 64; i < in.len; i++, k++)
 		out[i] = in.p[i] ^ key[k];
+}
+
+/* The same with four blocks in a register. */
+WITH_VAES static void ctr_vectors(
+	const struct siv *s, const uint8_t block[16], uint32_t low, slice in, uint8_t *out)
+{
+	/* The last word of each block, and its bytes the other way round. */
+	const __mmask16 last = 0x8888;
+	const __m512i order =
+		_mm512_broadcast_i32x4(_mm_set_epi8(12, 13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
+	const __m512i number = _mm512_set_epi32(3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0);
+	__m512i counter = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)block));
+
+	for (size_t i = 0; i < in.len; i += 64, low += 4) {
+		size_t left = in.len - i;
+		__mmask64 there = left < 64 ? ((uint64_t)1 << left) - 1 : ~(uint64_t)0;
+		__m512i n = _mm512_add_epi32(_mm512_set1_epi32((int)low), number), x;
+
+		x = _mm512_mask_mov_epi32(counter, last, _mm512_shuffle_epi8(n, order));
+		x = _mm512_xor_si512(x, _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)s->ctr[0])));
+		for (int r = 1; r < 10; r++)
+			x = _mm512_aesenc_epi128(
+				x, _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)s->ctr[r])));
+		x = _mm512_aesenclast_epi128(
+			x, _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)s->ctr[10])));
+		_mm512_mask_storeu_epi8(
+			out + i, there, _mm512_xor_si512(x, _mm512_maskz_loadu_epi8(there, in.p + i)));
+	}
 }
 #endif
 
@@ -249,9 +291,13 @@ static void cmac(struct siv *s, slice in, uint8_t out[16])
 bool siv_has(enum siv_path path)
 {
 #if defined(__x86_64__)
-	return path != SIV_INSTRUCTIONS || __builtin_cpu_supports("aes");
+	if (path == SIV_VECTORS &&
+		!(__builtin_cpu_supports("vaes") && __builtin_cpu_supports("avx512bw") &&
+			__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2")))
+		return false;
+	return (path != SIV_INSTRUCTIONS && path != SIV_VECTORS) || __builtin_cpu_supports("aes");
 #else
-	return path != SIV_INSTRUCTIONS;
+	return path != SIV_INSTRUCTIONS && path != SIV_VECTORS;
 #endif
 }
 
@@ -279,6 +325,7 @@ void siv_init(struct siv *s, const uint8_t key[SIV_KEY], enum siv_path path)
 	if (path != SIV_OPENSSL && siv_has(SIV_INSTRUCTIONS)) {
 		expand(key, s->mac);
 		expand(key + 16, s->ctr);
+		s->vectors = path != SIV_INSTRUCTIONS && siv_has(SIV_VECTORS);
 	} else
 #endif
 	{
@@ -353,17 +400,24 @@ void siv_s2v(struct siv *s, const struct siv_bound *b, slice plain, uint8_t tag[
 	mac(s, c.whole, slice_of(c.tail, c.tail_len), tag);
 }
 
-/* The tags of n plain texts. */
+/* The tags of n plain texts; there is room for SIV_TOGETHER. */
 static void s2v_all(
 	struct siv *s, const struct siv_bound *b, const slice *plain, unsigned n, uint8_t tag[][SIV_TAG])
 {
 #if defined(__x86_64__)
-	if (!s->cbc && n == SIV_TOGETHER) {
+	if (!s->cbc && n > 1) {
 		struct chain c[SIV_TOGETHER];
+		unsigned lanes = n > 4 ? 8 : 4;
 
 		for (unsigned i = 0; i < n; i++)
 			s2v_chain(s, b, plain[i], &c[i]);
-		mac_four(s, c, tag);
+		/* The tags of lanes without a text of their own mean nothing. */
+		for (unsigned i = n; i < lanes; i++)
+			c[i] = c[0];
+		if (lanes == 8)
+			mac_eight(s, c, tag);
+		else
+			mac_four(s, c, tag);
 		return;
 	}
 #endif
@@ -402,6 +456,10 @@ void siv_ctr(struct siv *s, const uint8_t tag[SIV_TAG], slice in, uint8_t *out)
 	first[12] &= 0x7f;
 	low = __builtin_bswap32(get_le32(first + 12));
 #if defined(__x86_64__)
+	if (s->vectors) {
+		ctr_vectors(s, first, low, in, out);
+		return;
+	}
 	if (!s->ecb) {
 		ctr_instructions(s, first, low, in, out);
 		return;

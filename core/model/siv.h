@@ -14,7 +14,7 @@
 #define SIV_TAG 16
 
 /* BEST takes AES where the processor has it. The others are for tests. */
-enum siv_path { SIV_BEST, SIV_INSTRUCTIONS, SIV_OPENSSL };
+enum siv_path { SIV_BEST, SIV_VECTORS, SIV_INSTRUCTIONS, SIV_OPENSSL };
 
 struct siv {
 	/* round keys of the two halves of the key; unused by the OpenSSL path */
@@ -23,7 +23,8 @@ struct siv {
 	uint8_t k1[16], k2[16];              /* subkeys of CMAC, RFC 4493 */
 	uint8_t start[16];                   /* CMAC of the zero block, where S2V begins */
 	uint8_t chain[16];                   /* where the CBC context stands */
-	struct evp_cipher_ctx_st *cbc, *ecb; /* owned; NULL on the instruction path */
+	struct evp_cipher_ctx_st *cbc, *ecb; /* owned; NULL on the instruction paths */
+	bool vectors;                        /* four blocks of CTR in one instruction */
 };
 
 struct siv_bound {
@@ -48,7 +49,7 @@ bool siv_open(
 
 /* Several with the same associated data, up to this many: on the instruction path
  * that takes little longer than one. */
-#define SIV_TOGETHER 4
+#define SIV_TOGETHER 8
 struct siv_job {
 	slice in;
 	uint8_t *tag; /* written when sealing, read when opening */

@@ -66,7 +66,7 @@ int token_open(struct sealer *s, slice host, enum token_kind kind, slice text, u
 
 /* Several tokens of one kind and host at once, up to this many; each costs less
  * than alone. */
-#define TOKEN_TOGETHER 4
+#define TOKEN_TOGETHER 8
 /* As token_seal; t[i] goes to out[i]. A refusal: nothing was appended. */
 int token_seal_all(struct sealer *s, slice host, const struct token *t, unsigned count, struct buf *out);
 /* As token_open, for tokens of one and the same key; 0: all of them opened. Else

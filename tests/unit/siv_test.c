@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const enum siv_path paths[] = {SIV_INSTRUCTIONS, SIV_OPENSSL};
+static const enum siv_path paths[] = {SIV_VECTORS, SIV_INSTRUCTIONS, SIV_OPENSSL};
+#define PATHS (sizeof paths / sizeof *paths)
 
 struct row {
 	const char *name, *key, *ad[3], *plain, *sealed;
@@ -39,7 +40,7 @@ static slice unhex(const char *text, uint8_t *room)
 static void vectors(void **state)
 {
 	(void)state;
-	for (size_t p = 0; p < 2; p++) {
+	for (size_t p = 0; p < PATHS; p++) {
 		for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 			const struct row *r = &rows[i];
 			uint8_t key[32], ads[3][64], plain[64], want[80], got[80], back[64];
@@ -98,7 +99,7 @@ static void oracle(const uint8_t *key, const slice *ad, unsigned n, slice plain,
 	EVP_CIPHER_free(c);
 }
 
-/* Both paths and OpenSSL's own SIV say the same, for every length there is an
+/* All paths and OpenSSL's own SIV say the same, for every length there is an
  * edge at and many others; the paths' contexts go from message to message. */
 static void against_openssl(void **state)
 {
@@ -106,11 +107,11 @@ static void against_openssl(void **state)
 
 	(void)state;
 	for (int round = 0; round < 20; round++) {
-		struct siv s[2];
+		struct siv s[PATHS];
 		uint8_t key[32];
 
 		fill(key, sizeof key);
-		for (int p = 0; p < 2; p++)
+		for (size_t p = 0; p < PATHS; p++)
 			siv_init(&s[p], key, siv_has(paths[p]) ? paths[p] : SIV_OPENSSL);
 		for (int i = 0; i < 100; i++) {
 			size_t len = i < 70 ? (size_t)i + 1 : 1 + draw() % sizeof plain;
@@ -123,7 +124,7 @@ static void against_openssl(void **state)
 				fill(ads[k], ad[k].len);
 			}
 			oracle(key, ad, n, slice_of(plain, len), want);
-			for (int p = 0; p < 2; p++) {
+			for (size_t p = 0; p < PATHS; p++) {
 				struct siv_bound b;
 
 				siv_bind(&s[p], ad, n, &b);
@@ -138,8 +139,8 @@ static void against_openssl(void **state)
 					assert_int_equal(back[k], 0);
 			}
 		}
-		siv_free(&s[0]);
-		siv_free(&s[1]);
+		for (size_t p = 0; p < PATHS; p++)
+			siv_free(&s[p]);
 	}
 }
 
@@ -160,7 +161,7 @@ static void counter_carry(void **state)
 	assert_int_equal(EVP_EncryptInit_ex(ctx, EVP_aes_128_ctr(), NULL, key + 16, iv), 1);
 	assert_int_equal(EVP_EncryptUpdate(ctx, a, &n, in, sizeof in), 1);
 	EVP_CIPHER_CTX_free(ctx);
-	for (int p = 0; p < 2; p++) {
+	for (size_t p = 0; p < PATHS; p++) {
 		struct siv s;
 
 		if (!siv_has(paths[p]))
@@ -182,7 +183,7 @@ static void together(void **state)
 
 	(void)state;
 	for (int round = 0; round < 3000; round++) {
-		enum siv_path path = paths[round % 2];
+		enum siv_path path = paths[(size_t)round % PATHS];
 		struct siv_job job[SIV_TOGETHER];
 		unsigned n = 1 + (unsigned)(draw() % SIV_TOGETHER), bad = (unsigned)(draw() % n);
 		size_t limit = draw() % 3 ? 200 : sizeof plain[0];
