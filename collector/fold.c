@@ -25,6 +25,7 @@
 #define KEPT_BYTES (64u << 20)        /* kept hits in memory, likewise */
 #define QUEUE_SECONDS SLICE("432000") /* five days: as long as a queue keeps a message */
 #define FENCE_STEP 65536
+#define REST_MS 1000 /* what a partition waits whose slot is on its way to another node */
 #define FORMAT SLICE("1")
 
 struct lane {
@@ -36,9 +37,11 @@ struct lane {
 
 struct partition {
 	unsigned number;
-	uint64_t fence;     /* the owner's number when that is us; 0: not ours */
-	uint64_t renewed;   /* monotonic: when the lease was last set */
-	bool warm;          /* cursors and state are what Redis holds */
+	uint64_t fence;      /* the owner's number when that is us; 0: not ours */
+	uint64_t renewed;    /* monotonic: when the lease was last set */
+	bool warm;           /* cursors and state are what Redis holds */
+	uint64_t rest_until; /* monotonic */
+	bool rests;
 	size_t entries;     /* asked of each stream at once */
 	struct lane *lanes; /* owned */
 	size_t lane_count, lane_room;
@@ -55,8 +58,9 @@ struct fold {
 	size_t frame_count, frame_room;
 	struct event *events; /* owned: of the frame that is looked at */
 	size_t event_count, event_room;
-	struct buf why; /* what Redis said, for the log */
-	int failing;    /* the error that was logged last; 0: all well */
+	struct partition *at; /* whose reply is read; NULL: of none */
+	struct buf why;       /* what Redis said, for the log */
+	int failing;          /* the error that was logged last; 0: all well */
 };
 
 /* What one look at a partition's streams brought. */
@@ -389,6 +393,8 @@ static int survey(struct fold *f, struct partition *group, unsigned n)
 		struct rkey fence = fence_of(&group[i]), cursor = rkey_cursor(group[i].number);
 		struct rkey rules = rkey_rules(group[i].number);
 
+		if (group[i].rests)
+			continue;
 		if (!group[i].fence) {
 			rds_putv(f->r, SLICE("EXISTS"), rkey_slice(&lease));
 			continue;
@@ -403,6 +409,9 @@ static int survey(struct fold *f, struct partition *group, unsigned n)
 	for (unsigned i = 0; i < n && rc == 0; i++) {
 		struct partition *p = &group[i];
 
+		if (p->rests)
+			continue;
+		f->at = p;
 		rc = number(f, &present);
 		if (rc == 0 && !p->fence)
 			absent[i] = !present;
@@ -414,8 +423,10 @@ static int survey(struct fold *f, struct partition *group, unsigned n)
 	}
 	for (unsigned i = 0; i < n && rc >= 0; i++)
 		if (absent[i]) {
-			int got = take(f, &group[i]);
+			int got;
 
+			f->at = &group[i];
+			got = take(f, &group[i]);
 			rc = got < 0 ? got : rc + got;
 		}
 	return rc;
@@ -889,11 +900,12 @@ static int read_streams(struct fold *f, struct partition *group, unsigned n, str
 	int rc = 0;
 
 	for (unsigned i = 0; i < n; i++)
-		if (group[i].fence && group[i].lane_count)
+		if (!group[i].rests && group[i].fence && group[i].lane_count)
 			ask_entries(f, &group[i]);
 	for (unsigned i = 0; i < n && rc == 0; i++) {
-		if (!group[i].fence || !group[i].lane_count)
+		if (group[i].rests || !group[i].fence || !group[i].lane_count)
 			continue;
+		f->at = &group[i];
 		rc = store_reply(f->r, &out[i], &f->why);
 		/* a reply past the limits of rds would come back for ever */
 		if (rc < 0)
@@ -905,20 +917,30 @@ static int read_streams(struct fold *f, struct partition *group, unsigned n, str
 static int64_t turn_group(struct fold *f, struct partition *group, unsigned n)
 {
 	struct rds_reply *streams[GROUP] = {NULL};
+	uint64_t now = clock_mono_ms();
 	int64_t total = 0;
-	int rc = survey(f, group, n);
+	int rc;
 
+	for (unsigned i = 0; i < n; i++)
+		group[i].rests = now < group[i].rest_until;
+	rc = survey(f, group, n);
 	if (rc > 0)
 		rc = survey(f, group, n);
 	for (unsigned i = 0; i < n && rc >= 0; i++)
-		if (group[i].fence && group[i].warm && group[i].rules != f->cfg.rules->version)
+		if (!group[i].rests && group[i].fence && group[i].warm &&
+			group[i].rules != f->cfg.rules->version) {
+			f->at = &group[i];
 			rc = rescore_all(f, &group[i]);
+		}
 	if (rc >= 0)
 		rc = read_streams(f, group, n, streams);
 	for (unsigned i = 0; i < n && rc == 0; i++) {
 		struct partition *p = &group[i];
 		int64_t got = 0;
 
+		if (p->rests)
+			continue;
+		f->at = p;
 		if (streams[i] && rds_len(streams[i])) {
 			got = fold_batch(f, p, streams[i]);
 			rc = got < 0 ? (int)got : p->fence ? trim(f, p) : 0;
@@ -951,6 +973,7 @@ int64_t fold_turn(struct fold *f)
 	int rc;
 
 	buf_clear(&f->why);
+	f->at = NULL;
 	rc = connect_redis(f);
 	for (unsigned i = 0; i < f->cfg.partitions && rc == 0; i += GROUP) {
 		unsigned n = f->cfg.partitions - i < GROUP ? f->cfg.partitions - i : GROUP;
@@ -964,6 +987,9 @@ int64_t fold_turn(struct fold *f)
 	say(f, rc);
 	if (rc < 0)
 		disconnect(f);
+	/* Redis itself said that it cannot now: the other partitions do not wait. */
+	if (rc == -EAGAIN && f->at && f->why.len && f->cfg.redis.seed_count)
+		f->at->rest_until = clock_mono_ms() + REST_MS;
 	return rc < 0 ? rc : total;
 }
 

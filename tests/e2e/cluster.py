@@ -123,31 +123,31 @@ class Cluster:
     def replica_of(self, primary):
         return next(n for n in self.alive() if n.info("INFO replication").get("master_port") == str(primary.port))
 
-    def campaign(self):
-        """(partition, its primary) of the only campaign, or None."""
+    def with_campaigns(self):
+        """[(partition, its primary)] where there are some."""
+        found = []
         for n in self.primaries():
             for p in range(16):
                 try:
                     if n.ask("SCARD", "lf:{p%d}:campaigns" % p):
-                        return p, n
+                        found.append((p, n))
                 except Refused:
                     pass
-        return None
+        return found
 
-    def move(self, slot, source, target):
+    def begin_move(self, slot, source, target):
         """As redis-cli --cluster reshard does it."""
         target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id)
         source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)
-        moved = 0
-        while True:
-            keys = source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1)
-            if not keys:
-                break
-            source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "AUTH", PASSWORD, "KEYS", *keys)
-            moved += 1
+
+    def move_keys(self, source, target, *keys):
+        source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "AUTH", PASSWORD, "KEYS", *keys)
+
+    def end_move(self, slot, source, target):
+        while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1):
+            self.move_keys(source, target, *keys)
         for n in (target, source):
             n.ask("CLUSTER", "SETSLOT", slot, "NODE", target.id)
-        return moved
 
     def forsake(self, replica, primary):
         """From now on the primary's writes do not reach the replica."""
@@ -165,7 +165,7 @@ def test_cluster(bench):
                   sets=["redis.cluster=" + cluster.seeds(), "redis.password_file=" + bench.dir + "/password"])
     bench.chains.append(chain)
     chain.start()
-    c = chain.begin("cluster", 240, pace=0.1)
+    c = chain.begin("cluster", 240, pace=0.2)
     over = threading.Event()
 
     def read():
@@ -173,20 +173,26 @@ def test_cluster(bench):
             c.readers.read_new()
             over.wait(0.2)
 
-    sender, reader = threading.Thread(target=c.send), threading.Thread(target=read)
+    sender, reader = threading.Thread(target=c.send, daemon=True), threading.Thread(target=read, daemon=True)
     sender.start()
     reader.start()
     try:
-        partition, source = until("the first counts", 60, cluster.campaign)
+        partition, source = until("the first counts", 60, cluster.with_campaigns)[0]
         until("some messages sent", 60, lambda: c.done >= 30)
         slot = source.ask("CLUSTER", "KEYSLOT", "lf:{p%d}:cursor" % partition)
         primary = next(n for n in cluster.primaries() if n is not source)
-        assert cluster.move(slot, source, primary) > 5
+        cluster.begin_move(slot, source, primary)
+        cluster.move_keys(source, primary, "lf:{p%d}:cursor" % partition)
+        # What is between two nodes holds up nobody else.
+        chain.begin("meanwhile", 5).send(limit=30)
+        until("the counts of another partition", 30, lambda: (chain.report("meanwhile") or {"sent": 0})["sent"] == 5)
+        assert len({p for p, _ in cluster.with_campaigns()} - {partition}) == 1, cluster.with_campaigns()
+        cluster.end_move(slot, source, primary)
         at = c.done
         until("more messages sent", 60, lambda: c.done >= at + 30)
         replica = cluster.replica_of(primary)
         until("the fold to go on where the slot is now", 60, lambda: int(replica.info("INFO replication")["slave_repl_offset"]) > 0
-              and cluster.campaign() == (partition, primary))
+              and (partition, primary) in cluster.with_campaigns())
         cluster.forsake(replica, primary)
         before = version(primary, partition)
         until("counts that the replica does not know", 60, lambda: version(primary, partition) > before + 2)
