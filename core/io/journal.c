@@ -25,6 +25,7 @@
  * room this often, not with every batch. */
 #define RETRY_MS 200
 #define EVENTS_UNKNOWN UINT64_MAX
+#define SUSPECT_FILE "suspect"
 
 struct segment {
 	uint64_t start;
@@ -69,7 +70,8 @@ struct journal {
 	uint64_t tail;  /* behind what an unfinished batch left there, or 0 */
 
 	/* The sync thread's own: the last sync failed, and the kernel may have
-	 * marked what it could not write as clean. */
+	 * marked what it could not write as clean. A killed process leaves word of
+	 * it in a file, which need not survive a power cut: then the cache is gone. */
 	bool suspect;
 
 	/* The reader's own. */
@@ -250,7 +252,7 @@ static int open_segments(struct journal *j, uint32_t *lane)
 		}
 		j->bytes += s->size;
 		/* Any of the last few may be the one to be written to or still to be synced. */
-		if (i + 4 < j->count && fdatasync(s->fd) == 0) {
+		if (!j->suspect && i + 4 < j->count && fdatasync(s->fd) == 0) {
 			close(s->fd);
 			s->fd = -1;
 		}
@@ -470,6 +472,7 @@ static int make_spare(struct journal *j);
 int journal_open(struct journal **out, const struct journal_config *cfg)
 {
 	struct journal *j = must_zalloc(sizeof *j);
+	struct stat st;
 	size_t most = cfg->cap_bytes / 2 > SEGMENT_LEAST ? cfg->cap_bytes / 2 : SEGMENT_LEAST;
 	uint32_t lane = 0;
 	int rc;
@@ -495,6 +498,7 @@ int journal_open(struct journal **out, const struct journal_config *cfg)
 		rc = -errno;
 		goto out;
 	}
+	j->suspect = fstatat(j->dirfd, SUSPECT_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0;
 	rc = list_segments(j);
 	if (rc == 0)
 		rc = open_segments(j, &lane);
@@ -510,7 +514,8 @@ int journal_open(struct journal **out, const struct journal_config *cfg)
 	if (rc < 0)
 		goto out;
 	/* What a killed process wrote is safe only now. */
-	atomic_store(&j->synced, j->count ? j->segs[j->count > 4 ? j->count - 4 : 0].start : 0);
+	atomic_store(
+		&j->synced, j->count ? j->segs[j->count > 4 && !j->suspect ? j->count - 4 : 0].start : 0);
 	journal_sync(j, &rc);
 	rc = 0;
 	/* Files may have been dropped and made again under the same name. */
@@ -766,6 +771,15 @@ static int rewrite(int fd, uint64_t from, uint64_t to)
 	return 0;
 }
 
+static void set_suspect(struct journal *j, bool yes)
+{
+	if (yes != j->suspect && yes)
+		journal_store(j, SUSPECT_FILE, SLICE("\n"), false);
+	if (yes != j->suspect && !yes)
+		unlinkat(j->dirfd, SUSPECT_FILE, 0);
+	j->suspect = yes;
+}
+
 /* The first segment that reaches beyond pos; *fd to sync it. */
 static bool unsynced(struct journal *j, uint64_t pos, struct segment *out, bool *last)
 {
@@ -811,15 +825,17 @@ uint64_t journal_sync(struct journal *j, int *rc)
 			*rc = rewrite(s.fd, pos > s.start ? pos - s.start : 0, stop - s.start);
 		if (s.fd >= 0 && *rc == 0 && fdatasync(s.fd) != 0)
 			*rc = -errno;
-		j->suspect = *rc < 0;
-		if (*rc < 0)
+		if (*rc < 0) {
+			set_suspect(j, true);
 			return 0;
+		}
 		if (!last)
 			release_fd(j, s.start);
 		pos = last ? target : s.start + s.size;
 		if (pos < target)
 			atomic_store(&j->synced, pos);
 	}
+	set_suspect(j, false);
 	atomic_store(&j->synced, target);
 	/* Half of the segment is used: make the next one here, where waiting is
 	 * allowed, so that the owner finds it made. A failure is told by append. */
