@@ -34,6 +34,7 @@ struct log_intake {
 	struct pending *pending; /* owned; LOG_INTAKE_EVENTS of them */
 	size_t count, unknown;   /* unknown: of these, without identity */
 	size_t bytes;            /* 0: there is no chunk at hand */
+	bool put;                /* in the outbox, which waits for its disk */
 	uint64_t lines;
 	uint64_t unnoted;  /* bytes taken since the last note */
 	uint64_t asked_ms; /* when its look-ups were first answered; 0: not yet */
@@ -81,8 +82,10 @@ static void note_start(struct log_intake *in)
 		return;
 	follow_place_encode(&place, &in->note);
 	outbox_note(in->cfg.outbox, buf_slice(&in->note));
-	if (outbox_flush(in->cfg.outbox) < 0)
+	if (outbox_flush(in->cfg.outbox) < 0) {
+		outbox_lose(in->cfg.outbox);
 		log_warn("log_intake", "start of the log not noted", NULL);
+	}
 }
 
 int log_intake_open(struct log_intake **out, const struct log_intake_config *cfg)
@@ -264,23 +267,37 @@ static bool worth_waiting(struct log_intake *in)
 	return false;
 }
 
-/* Events and place into the journal, both or neither. 0 or -errno. */
-static int record(struct log_intake *in, size_t facts)
+/* Events and place into the outbox. 0, or -errno: not yet. */
+static int put_chunk(struct log_intake *in, size_t facts)
 {
 	struct follow_place place = follow_place_behind(in->follow, in->bytes);
-	int64_t rc = outbox_ready(in->cfg.outbox, facts * BYTES_AN_EVENT + in->note.cap);
+	int rc = outbox_ready(in->cfg.outbox, facts * BYTES_AN_EVENT + in->note.cap);
 
 	if (rc < 0)
-		return (int)rc;
+		return rc;
 	for (size_t i = 0; i < in->count; i++)
 		if (!in->pending[i].id_len)
 			outbox_put(in->cfg.outbox, &in->pending[i].ev);
 	buf_clear(&in->note);
 	follow_place_encode(&place, &in->note);
 	outbox_note(in->cfg.outbox, buf_slice(&in->note));
-	rc = outbox_flush(in->cfg.outbox);
+	in->put = true;
+	return 0;
+}
+
+/* Events and place into the journal, both or neither. 0, or -errno: they are
+ * still to be written. */
+static int record(struct log_intake *in, size_t facts)
+{
+	int64_t rc = in->put ? 0 : put_chunk(in, facts);
+
+	if (rc == 0)
+		rc = outbox_flush(in->cfg.outbox);
+	if (rc < 0)
+		return (int)rc;
+	in->put = false;
 	in->unnoted = 0;
-	return rc < 0 ? (int)rc : 0;
+	return 0;
 }
 
 /* The chunk is done with. Its bytes, or -errno: nothing was taken. */
@@ -320,7 +337,7 @@ int64_t log_intake_turn(struct log_intake *in)
 	} else {
 		follow_watch(in->follow);
 	}
-	if (in->unknown) {
+	if (in->unknown && !in->put) {
 		rc = look_up(in);
 		if (rc < 0)
 			return rc;

@@ -58,12 +58,14 @@ struct front {
 		struct loop_fd *listener;
 	} door[DOORS];
 	struct loop *loop;
-	struct loop_timer *accept_pause, *stop_timer, *sync_timer, *renew_timer, *tick;
+	struct loop_timer *accept_pause, *stop_timer, *sync_timer, *record_timer, *retry_timer, *renew_timer,
+		*tick;
 	struct client *clients;
 	unsigned count;
-	struct waiting put;    /* recorded in this turn */
+	struct waiting put;    /* recorded in this turn, or since the disk fails */
 	struct waiting synced; /* flushed, not yet synced */
 	int64_t ticket;        /* of the last flush */
+	bool unrecorded;       /* the last flush failed, and clients wait for it */
 	_Atomic bool stop_asked, renew_asked;
 	bool stopping;
 	uint64_t client_limit_ms;
@@ -586,6 +588,16 @@ static void turn(void *arg)
 
 	if (ticket > 0)
 		f->ticket = ticket;
+	if (ticket < 0) {
+		loop_timer_set(f->retry_timer, FRONT_RETRY_MS);
+		if (f->put.first && !f->unrecorded)
+			loop_timer_set(f->record_timer, FRONT_SYNC_MS);
+		f->unrecorded = f->put.first;
+		return;
+	}
+	if (f->unrecorded)
+		loop_timer_stop(f->record_timer);
+	f->unrecorded = false;
 	if (!f->put.first)
 		return;
 	/* What the client waits for may have been flushed in an earlier turn. */
@@ -598,10 +610,29 @@ static void turn(void *arg)
 		if (ticket > 0)
 			waiting_put(&f->synced, c);
 		else
-			release(c); /* the outbox has counted and said the loss; the mail is with the hop */
+			release(c);
 	}
 	if (ticket > 0)
 		outbox_hurry(f->cfg.outbox);
+}
+
+/* Only so that a turn ends, which flushes. */
+static void retry_due(void *arg)
+{
+	(void)arg;
+}
+
+/* The hop has these: with a 4xx now they would be sent twice. What is to be
+ * recorded of them stays in the outbox and is written when the disk is well. */
+static void record_late(void *arg)
+{
+	struct front *f = arg;
+	struct client *c;
+
+	log_error("front", "disk takes nothing: mail that the next hop has is answered unrecorded", NULL);
+	f->unrecorded = false;
+	while ((c = waiting_take(&f->put)))
+		release(c);
 }
 
 static void sync_late(void *arg)
@@ -706,6 +737,8 @@ struct front *front_open(const struct front_config *cfg)
 	f->accept_pause = loop_timer(f->loop, accept_again, f);
 	f->stop_timer = loop_timer(f->loop, stop_now, f);
 	f->sync_timer = loop_timer(f->loop, sync_late, f);
+	f->record_timer = loop_timer(f->loop, record_late, f);
+	f->retry_timer = loop_timer(f->loop, retry_due, f);
 	f->renew_timer = loop_timer(f->loop, renew_due, f);
 	loop_timer_set(f->renew_timer, FRONT_RENEW_MS);
 	f->tick = loop_timer(f->loop, tick, f);
@@ -750,6 +783,8 @@ void front_close(struct front **fp)
 		outbox_wait(f->cfg.outbox, c->ticket);
 		release(c);
 	}
+	while ((c = waiting_take(&f->put)))
+		release(c);
 	while (f->clients)
 		client_free(f->clients);
 	hops_close(&f->hops);
@@ -759,6 +794,8 @@ void front_close(struct front **fp)
 	loop_timer_free(&f->accept_pause);
 	loop_timer_free(&f->stop_timer);
 	loop_timer_free(&f->sync_timer);
+	loop_timer_free(&f->record_timer);
+	loop_timer_free(&f->retry_timer);
 	loop_timer_free(&f->renew_timer);
 	loop_timer_free(&f->tick);
 	loop_on_turn(f->loop, NULL, NULL);

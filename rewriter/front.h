@@ -21,6 +21,8 @@
 #define FRONT_STOP_MS 10000
 /* A sync that takes longer than this no longer holds up the answer. */
 #define FRONT_SYNC_MS 10000
+/* How often what the disk did not take is offered again. */
+#define FRONT_RETRY_MS 100
 /* Behind a message of several recipients no further copy is begun after this:
  * the client waits ten minutes for its answer (RFC 5321 4.5.3.2.6). */
 #define FRONT_COPIES_MS (4 * 60 * 1000)

@@ -730,6 +730,17 @@ int journal_ready(struct journal *j, size_t n)
 	return fits(j, n) ? 0 : make_spare(j);
 }
 
+int journal_probe(struct journal *j)
+{
+	int rc = make_spare(j);
+
+	if (rc < 0)
+		return rc;
+	rc = journal_store(j, "probe", SLICE("?"), true);
+	unlinkat(j->dirfd, "probe", 0);
+	return rc;
+}
+
 void journal_skip(struct journal *j, uint64_t pos)
 {
 	uint64_t least = atomic_load(&j->least);

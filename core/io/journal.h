@@ -46,6 +46,9 @@ int journal_append(struct journal *j, slice batch);
 /* Can n more bytes be appended without asking the file system for room? Makes
  * the next segment ahead where that is needed. 0, or -errno. */
 int journal_ready(struct journal *j, size_t n);
+/* After an append failed, from the thread that syncs: does the file system take
+ * something again? 0: the next append is worth a try; or -errno. */
+int journal_probe(struct journal *j);
 
 uint64_t journal_end(struct journal *j);    /* position behind the last whole batch */
 uint64_t journal_synced(struct journal *j); /* safe on disk up to here */

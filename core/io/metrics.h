@@ -10,6 +10,7 @@
 	M(events_made, COUNTER, "Events put into an outbox")                                                 \
 	M(events_shipped, COUNTER, "Events known to be in Redis")                                            \
 	M(events_lost, COUNTER, "Events that could not be recorded")                                         \
+	M(journals_failing, GAUGE, "Journals that cannot be written or synced now")                          \
 	M(journal_damaged_bytes, COUNTER, "Bytes of the journal skipped as damaged")                         \
 	M(ship_reconnects, COUNTER, "Connections to Redis made by shippers")                                 \
 	M(opens, COUNTER, "Pixels answered for a valid token")                                               \

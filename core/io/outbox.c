@@ -18,6 +18,7 @@
 #include <time.h>
 
 #define RETRY_MS 100 /* between failed syncs */
+#define PROBE_MS 250 /* between looks whether a disk that failed takes something again */
 
 /* The events of one partition that were put since the last flush. */
 struct part {
@@ -55,12 +56,15 @@ struct outbox {
 	struct buf last; /* the last one written */
 	struct buf batch;
 	int64_t early; /* what came of batches written before the turn ended */
-	bool failing;
+	int write_rc;  /* of the last batch */
+	bool losing;   /* said that events are lost */
 
 	/* Of what is synced beside the journal: the journal's end when it last began. */
 	_Atomic uint64_t beside;
 	_Atomic uint64_t made;      /* since the lane was made */
 	_Atomic uint64_t unwritten; /* of these, never written to the journal */
+	/* For the outside: the journal cannot be written; cannot be synced. */
+	_Atomic bool unwritable, unsyncable;
 
 	/* Guards everything below. */
 	pthread_mutex_t lock;
@@ -105,6 +109,7 @@ static void cut(struct outbox *o, struct part *t, unsigned p, uint64_t ms)
 }
 
 static int64_t write_batch(struct outbox *o, bool with_note);
+static void lose(struct outbox *o, int rc);
 
 void outbox_put(struct outbox *o, const struct event *e)
 {
@@ -115,6 +120,8 @@ void outbox_put(struct outbox *o, const struct event *e)
 	if (o->pending + FRAME_HEAD + EVENT_MAX > o->turn_most) {
 		int64_t rc = write_batch(o, false); /* the note belongs to the end of the turn */
 
+		if (rc < 0)
+			lose(o, (int)rc);
 		o->early = o->early < 0 ? o->early : rc;
 	}
 	if (!t->count) {
@@ -199,16 +206,42 @@ static void forget_turn(struct outbox *o)
 	o->put = 0;
 }
 
-static void count_lost(struct outbox *o, int rc)
+/* Tell the outside, which counts those that are not well. */
+static void say_state(_Atomic bool *flag, bool bad)
 {
-	atomic_fetch_add(&o->unwritten, o->put);
-	metric_add(METRIC_events_lost, (int64_t)o->put);
-	if (!o->failing)
-		log_error("outbox", "journal not written, events are lost", "program=%s lane=%08x err=%s",
-			o->program, journal_lane(o->journal), strerror(-rc));
-	o->failing = true;
+	if (atomic_exchange(flag, bad) != bad)
+		metric_add(METRIC_journals_failing, bad ? 1 : -1);
 }
 
+/* Nobody will write these any more. */
+static void lose(struct outbox *o, int rc)
+{
+	atomic_fetch_add(&o->unwritten, o->put);
+	metric_add(METRIC_events_made, (int64_t)o->put);
+	metric_add(METRIC_events_lost, (int64_t)o->put);
+	if (o->put && !o->losing) {
+		log_error("outbox", "events are lost", "program=%s lane=%08x err=%s", o->program,
+			journal_lane(o->journal), strerror(-rc));
+		o->losing = true;
+	}
+	forget_turn(o);
+}
+
+static void say_write(struct outbox *o, int rc)
+{
+	if (rc < 0 && o->write_rc == 0)
+		log_error("outbox", "journal not written", "program=%s lane=%08x err=%s", o->program,
+			journal_lane(o->journal), strerror(-rc));
+	if (rc == 0 && o->write_rc < 0) {
+		log_error("outbox", "journal works again", "program=%s lane=%08x lost=%llu", o->program,
+			journal_lane(o->journal), (unsigned long long)atomic_load(&o->unwritten));
+		o->losing = false;
+	}
+	o->write_rc = rc;
+	say_state(&o->unwritable, rc < 0);
+}
+
+/* On failure everything is as before. */
 static int64_t write_batch(struct outbox *o, bool with_note)
 {
 	bool note = with_note && o->has_note;
@@ -224,22 +257,17 @@ static int64_t write_batch(struct outbox *o, bool with_note)
 		must(o->batch.len == n);
 		rc = journal_append(o->journal, buf_slice(&o->batch));
 	}
+	say_write(o, rc);
+	if (rc < 0)
+		return rc;
 	metric_add(METRIC_events_made, (int64_t)o->put);
-	if (rc < 0) {
-		count_lost(o, rc);
-	} else if (o->failing) {
-		log_error("outbox", "journal works again", "program=%s lane=%08x lost=%llu", o->program,
-			journal_lane(o->journal), (unsigned long long)atomic_load(&o->unwritten));
-		o->failing = false;
-	}
-	if (rc == 0 && note) {
+	if (note) {
 		buf_clear(&o->last);
 		buf_put(&o->last, buf_slice(&o->note));
-	}
-	if (note)
 		o->has_note = false;
+	}
 	forget_turn(o);
-	return rc < 0 ? rc : (int64_t)(place + n);
+	return (int64_t)(place + n);
 }
 
 int64_t outbox_flush(struct outbox *o)
@@ -252,8 +280,9 @@ int64_t outbox_flush(struct outbox *o)
 	o->early = 0;
 	if (rc >= 0 && now)
 		rc = now;
-	/* The thread looks once more after it has said that it goes to sleep. */
-	if (rc > 0 && atomic_load(&o->idle)) {
+	/* The thread looks once more after it has said that it goes to sleep. It
+	 * also watches a disk that failed. */
+	if (rc && atomic_load(&o->idle)) {
 		pthread_mutex_lock(&o->lock);
 		pthread_cond_signal(&o->work);
 		pthread_mutex_unlock(&o->lock);
@@ -261,8 +290,24 @@ int64_t outbox_flush(struct outbox *o)
 	return rc;
 }
 
+void outbox_lose(struct outbox *o)
+{
+	lose(o, o->write_rc);
+	o->has_note = false;
+}
+
 int outbox_ready(struct outbox *o, size_t n)
 {
+	/* What could not be written is still there, and comes first. */
+	if (o->write_rc < 0 && o->pending) {
+		int64_t rc = write_batch(o, true);
+
+		if (rc < 0)
+			return (int)rc;
+		o->early = o->early < 0 ? o->early : rc;
+	}
+	if (atomic_load(&o->unsyncable))
+		return -EIO;
 	return journal_ready(o->journal, o->pending + n);
 }
 
@@ -339,6 +384,18 @@ static bool something_new(struct outbox *o)
 	return synced(o) < journal_end(o->journal);
 }
 
+/* Under the lock, which is not held meanwhile. */
+static void probe(struct outbox *o)
+{
+	int rc;
+
+	pthread_mutex_unlock(&o->lock);
+	rc = journal_probe(o->journal);
+	pthread_mutex_lock(&o->lock);
+	if (rc == 0)
+		say_state(&o->unwritable, false);
+}
+
 /* Under the lock: until it is time to sync, or to stop (false). */
 static bool await_work(struct outbox *o, uint64_t *due)
 {
@@ -346,8 +403,10 @@ static bool await_work(struct outbox *o, uint64_t *due)
 		if (o->stop)
 			return false;
 		atomic_store(&o->idle, true);
-		if (!something_new(o))
+		if (!something_new(o) && !atomic_load(&o->unwritable))
 			pthread_cond_wait(&o->work, &o->lock);
+		else if (!something_new(o) && !sleep_until(o, clock_mono_ms() + PROBE_MS))
+			probe(o);
 		atomic_store(&o->idle, false);
 		if (something_new(o))
 			*due = clock_mono_ms() + o->sync_ms;
@@ -361,6 +420,7 @@ static bool await_work(struct outbox *o, uint64_t *due)
 
 static void say_sync(struct outbox *o, int rc)
 {
+	say_state(&o->unsyncable, rc < 0);
 	if (rc < 0 && !o->sync_failing)
 		log_error("outbox", "journal not synced", "program=%s lane=%08x err=%s", o->program,
 			journal_lane(o->journal), strerror(-rc));
@@ -516,7 +576,8 @@ void outbox_close(struct outbox **op, unsigned drain_ms)
 	if (!o)
 		return;
 	if (o->started) {
-		outbox_flush(o);
+		if (outbox_flush(o) < 0)
+			outbox_lose(o);
 		pthread_mutex_lock(&o->lock);
 		o->stop = true;
 		pthread_cond_signal(&o->work);
@@ -537,6 +598,8 @@ void outbox_close(struct outbox **op, unsigned drain_ms)
 	pthread_mutex_destroy(&o->lock);
 	pthread_cond_destroy(&o->work);
 	pthread_cond_destroy(&o->done_sync);
+	say_state(&o->unwritable, false);
+	say_state(&o->unsyncable, false);
 	free(o);
 	*op = NULL;
 }

@@ -17,7 +17,8 @@
 /* The longest note. */
 #define OUTBOX_NOTE 4096
 /* Events that are put without a flush for longer than this (or than what fits
- * a journal segment) are written in several batches; a note goes with the last. */
+ * a journal segment) are written in several batches; a note goes with the last.
+ * What cannot be written then is lost: nothing may grow for ever. */
 #define OUTBOX_TURN (4u << 20)
 /* No frame grows much beyond this. */
 #define OUTBOX_FRAME (64u << 10)
@@ -50,10 +51,13 @@ void outbox_note(struct outbox *o, slice note);
 slice outbox_last_note(const struct outbox *o);
 
 /* Once per loop turn: seal and write all that was put, as one batch with one
- * write. Returns a ticket > 0, 0 if there was nothing, or -errno: the events
- * are then counted as lost (and said loudly, once). After this kill -9 loses
- * nothing. */
+ * write. Returns a ticket > 0, 0 if there was nothing, or -errno: what was put,
+ * the note with it, waits for the next flush and must not be put again. After
+ * success kill -9 loses nothing. */
 int64_t outbox_flush(struct outbox *o);
+/* Give up what a flush could not write: the events are counted as lost (and it
+ * is said loudly, once). For those whose answers cannot wait. */
+void outbox_lose(struct outbox *o);
 
 /* Is a ticket's batch on the disk itself? (power loss) */
 bool outbox_synced(const struct outbox *o, int64_t ticket);
@@ -69,8 +73,9 @@ void outbox_sync_with(struct outbox *o, void (*sync)(void *arg), void *arg);
 /* Ask the sync thread not to wait for its interval. */
 void outbox_hurry(struct outbox *o);
 
-/* Room on disk for at least n more bytes of events? 0, or -errno: a caller who
- * may refuse work (the rewriter: 451) asks before it starts. */
+/* Room on disk for at least n more bytes of events, and nothing that is still to
+ * be written or synced? 0, or -errno: a caller who may refuse work (the
+ * rewriter: 451) asks before it starts. */
 int outbox_ready(struct outbox *o, size_t n);
 
 struct account outbox_account(const struct outbox *o);

@@ -69,6 +69,7 @@ struct shipper {
 	uint64_t kept;      /* position in the state file, durable */
 	bool known;         /* parts tell about everything before position */
 	bool changed;       /* since the state file was written */
+	uint64_t unwritten; /* as the state file has it */
 	bool fine;          /* what was last said about Redis */
 	bool said_mismatch;
 	unsigned step;
@@ -153,6 +154,7 @@ static size_t state_size(const struct shipper *s)
 
 static void state_save(struct shipper *s, bool durable)
 {
+	uint64_t unwritten = atomic_load(s->cfg.unwritten);
 	struct buf out;
 	int rc;
 
@@ -164,7 +166,7 @@ static void state_save(struct shipper *s, bool durable)
 	buf_le64(&out, 0);
 	buf_le64(&out, s->count.lost);
 	buf_le64(&out, s->lost_mark);
-	buf_le64(&out, atomic_load(s->cfg.unwritten));
+	buf_le64(&out, unwritten);
 	for (unsigned p = 0; p < s->cfg.partitions; p++) {
 		buf_le64(&out, s->parts[p].there);
 		buf_le64(&out, s->parts[p].last);
@@ -177,8 +179,10 @@ static void state_save(struct shipper *s, bool durable)
 		s->kept = s->position;
 	if (rc < 0)
 		log_warn("shipper", "state not saved", "err=%s", strerror(-rc));
-	else
+	if (rc == 0) {
 		s->changed = false;
+		s->unwritten = unwritten;
+	}
 	buf_free(&out);
 }
 
@@ -196,7 +200,8 @@ static void state_load(struct shipper *s)
 		goto out;
 	s->count.lost = get_le64(in.p + 32);
 	s->lost_mark = get_le64(in.p + 40);
-	atomic_fetch_add(s->cfg.unwritten, get_le64(in.p + 48));
+	s->unwritten = get_le64(in.p + 48);
+	atomic_fetch_add(s->cfg.unwritten, s->unwritten);
 	/* Another number of partitions: what was learned about them is void. */
 	if (in.len != size || get_le32(in.p + 12) != s->cfg.partitions ||
 		get_le64(in.p + 16) > journal_end(s->cfg.journal))
@@ -718,7 +723,7 @@ static void tidy(struct shipper *s)
 {
 	struct journal *j = s->cfg.journal;
 
-	if (s->changed)
+	if (s->changed || s->unwritten != atomic_load(s->cfg.unwritten))
 		state_save(s, s->position - s->kept >= journal_capacity(j));
 	journal_retire(j, s->position < s->kept ? s->position : s->kept, clock_ms());
 }

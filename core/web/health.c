@@ -26,6 +26,8 @@ static void handle(void *context, struct web_req *r)
 	if (!slice_eq(web_method(r), SLICE("GET")) && !slice_eq(web_method(r), SLICE("HEAD"))) {
 		web_set_header(r, SLICE("allow"), SLICE("GET, HEAD"));
 		web_reply(r, 405, plain, SLICE("method not allowed\n"));
+	} else if (slice_eq(path, SLICE("/healthz")) && metric_get(METRIC_journals_failing) > 0) {
+		web_reply(r, 503, plain, SLICE("a journal cannot be written\n"));
 	} else if (slice_eq(path, SLICE("/healthz"))) {
 		web_reply(r, 200, plain, SLICE("ok\n"));
 	} else if (slice_eq(path, SLICE("/metrics"))) {

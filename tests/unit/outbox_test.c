@@ -76,12 +76,17 @@ static struct event event_of(uint32_t sequence)
 
 static int64_t put(struct bed *b, unsigned n)
 {
+	int64_t rc;
+
 	while (n--) {
 		struct event e = event_of(b->next++);
 
 		outbox_put(b->out, &e);
 	}
-	return outbox_flush(b->out);
+	rc = outbox_flush(b->out);
+	if (rc < 0)
+		outbox_lose(b->out);
+	return rc;
 }
 
 static struct rds_reply *ask(struct bed *b, int argc, const slice *argv)
