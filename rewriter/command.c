@@ -5,6 +5,8 @@
 #include "core/io/clock.h"
 #include "core/io/daemon.h"
 #include "core/io/keyfile.h"
+#include "core/parse/date.h"
+#include "core/parse/num.h"
 #include "rewriter/message.h"
 #include "rewriter/settings.h"
 
@@ -36,9 +38,8 @@ static const char help[] =
 	"  --recipient ADDRESS       for whom this copy is\n"
 	"  --tenant NAME             whose campaign it is; rewriter.default_tenant without\n"
 	"  --sequence N              the recipient's number within the campaign, 0 without\n"
-	"  --lane N, --day N         whose number and of which day: with these and what `landfall token "
-	"show`\n"
-	"                            says of X-Landfall-Id any copy that went out can be made again\n"
+	"  --lane LANE, --day DATE   whose number and of which day, as `landfall token show` says of\n"
+	"                            X-Landfall-Id: so any copy that went out can be made again\n"
 	"  --explain                 print what would be edited and why, as one JSON object\n"
 	"  --key FILE                the key ring; keys.file of the configuration without\n"
 	"  --config FILE             read settings from FILE; without it the defaults hold\n"
@@ -78,6 +79,26 @@ static bool number(const char *text, uint32_t *out)
 	v = strtoull(text, &end, 10);
 	*out = (uint32_t)v;
 	return ascii_digit((uint8_t)text[0]) && *end == 0 && errno == 0 && v <= UINT32_MAX;
+}
+
+/* Eight hexadecimal digits, as lanes are shown. */
+static bool lane(const char *text, uint32_t *out)
+{
+	uint64_t v = 0;
+	bool good = num_hex_decode(slice_str(text), UINT32_MAX, &v) == 0;
+
+	*out = (uint32_t)v;
+	return good;
+}
+
+/* "2026-11-22", as token_day counts. */
+static bool day(const char *text, uint32_t *out)
+{
+	uint32_t first = date_days(2020, 1, 1), days = 0;
+	bool good = date_decode(slice_str(text), &days) && days >= first && days - first <= UINT16_MAX;
+
+	*out = days - first;
+	return good;
 }
 
 /* -1 to go on, else the exit status. */
@@ -120,11 +141,11 @@ static int options_read(int argc, char **argv, struct options *o)
 			if (!number(v, &o->sequence))
 				return usage("--sequence wants a number from 0 to 4294967295, not ", v);
 		} else if ((v = value_of("--lane", argc, argv, &i))) {
-			if (!number(v, &o->lane))
-				return usage("--lane wants a number from 0 to 4294967295, not ", v);
+			if (!lane(v, &o->lane))
+				return usage("--lane wants up to eight hexadecimal digits, not ", v);
 		} else if ((v = value_of("--day", argc, argv, &i))) {
-			if (!number(v, &o->day) || o->day > UINT16_MAX)
-				return usage("--day wants days since 2020-01-01, not ", v);
+			if (!day(v, &o->day))
+				return usage("--day wants a date like 2031-05-04, not ", v);
 		} else if ((v = value_of("--set", argc, argv, &i))) {
 			if (!*v || o->set_count == MAX_SETS)
 				return usage("--set wants SECTION.KEY=VALUE", "");

@@ -100,6 +100,27 @@ static void rewrites(void **state)
 	assert_int_equal(RUN(SLICE_NONE, RING, "--campaign", "x"), EXIT_DONE);
 }
 
+/* A copy is made again with its lane and day as `landfall token show` prints them. */
+static void again(void **state)
+{
+	static uint8_t first[4096];
+	slice before;
+
+	(void)state;
+	assert_int_equal(
+		RUN(mail, RING, "--campaign", "x", "--lane", "0000beef", "--day", "2026-11-22"), EXIT_DONE);
+	assert_in_range(out.len, 1, sizeof first);
+	before = slice_of(memcpy(first, out.p, out.len), out.len);
+	assert_int_equal(RUN(mail, RING, "--campaign", "x", "--lane=BEEF", "--day=2026-11-22"), EXIT_DONE);
+	test_slices_equal("again", buf_slice(&out), before);
+	assert_int_equal(
+		RUN(mail, RING, "--campaign", "x", "--lane", "beef", "--day", "2026-11-23"), EXIT_DONE);
+	assert_false(slice_eq(buf_slice(&out), before));
+	assert_int_equal(
+		RUN(mail, RING, "--campaign", "x", "--lane", "beee", "--day", "2026-11-22"), EXIT_DONE);
+	assert_false(slice_eq(buf_slice(&out), before));
+}
+
 static void explains(void **state)
 {
 	struct json *doc;
@@ -185,6 +206,10 @@ static void refuses(void **state)
 	assert_int_equal(RUN(mail, "--campaign"), EXIT_USAGE);
 	assert_int_equal(RUN(mail, "--sequence", "-1"), EXIT_USAGE);
 	assert_int_equal(RUN(mail, "--sequence", "4294967296"), EXIT_USAGE);
+	assert_int_equal(RUN(mail, "--lane", "123456789"), EXIT_USAGE);
+	assert_int_equal(RUN(mail, "--lane", "x"), EXIT_USAGE);
+	assert_int_equal(RUN(mail, "--day", "2019-12-31"), EXIT_USAGE);
+	assert_int_equal(RUN(mail, "--day", "7"), EXIT_USAGE);
 	assert_int_equal(RUN(mail, "--set", "no.such=1"), EXIT_USAGE);
 	assert_int_equal(RUN(mail, "--key", ring_path, "--set", "track.url=ftp://x"), EXIT_REFUSED);
 	assert_int_equal(RUN(mail, "--config", "/nonexistent"), EXIT_WORLD);
@@ -228,6 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rewrites),
+		cmocka_unit_test(again),
 		cmocka_unit_test(explains),
 		cmocka_unit_test(settings),
 		cmocka_unit_test(refuses),
