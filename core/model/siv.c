@@ -8,6 +8,7 @@
 #include <string.h>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #define WITH_AES __attribute__((target("aes,sse4.1")))
 #define WITH_VAES __attribute__((target("aes,vaes,avx512f,avx512bw,avx512vl,bmi2")))
@@ -288,12 +289,22 @@ static void cmac(struct siv *s, slice in, uint8_t out[16])
 	mac(s, slice_sub(in, 0, whole), slice_of(last, 16), out);
 }
 
+#if defined(__x86_64__)
+/* Not all compilers know VAES by name. What the system saves of the registers is
+ * asked with AVX-512. */
+static bool has_vaes(void)
+{
+	unsigned a, b, c = 0, d;
+
+	return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+	       __builtin_cpu_supports("bmi2") && __get_cpuid_count(7, 0, &a, &b, &c, &d) && c & bit_VAES;
+}
+#endif
+
 bool siv_has(enum siv_path path)
 {
 #if defined(__x86_64__)
-	if (path == SIV_VECTORS &&
-		!(__builtin_cpu_supports("vaes") && __builtin_cpu_supports("avx512bw") &&
-			__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2")))
+	if (path == SIV_VECTORS && !has_vaes())
 		return false;
 	return (path != SIV_INSTRUCTIONS && path != SIV_VECTORS) || __builtin_cpu_supports("aes");
 #else
