@@ -281,20 +281,46 @@ WITH_AVX2 static int tag_end_vectors(slice in, size_t *pos)
 	return -1;
 }
 
-/* The bytes from `at` on; those behind the end have no bit. */
-WITH_AVX512 static inline __attribute__((always_inline)) uint64_t marks_of_512(
-	slice in, size_t at, struct marks *m)
+/* A byte in all places, kept in a register: to make it anew at each step, which a
+ * compiler takes for cheap, costs as much as the comparison. */
+WITH_AVX512 static inline __attribute__((always_inline)) __m512i all_of(char c)
 {
-	size_t left = in.len - at;
-	uint64_t there = left < 64 ? ((uint64_t)1 << left) - 1 : ~(uint64_t)0;
-	__m512i v = left < 64 ? _mm512_maskz_loadu_epi8(there, in.p + at) : _mm512_loadu_si512(in.p + at);
+	__m512i v = _mm512_set1_epi8(c);
 
-	m->end = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('>'));
-	m->equals = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('='));
-	m->quote = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('"'));
-	m->parts = there & (_mm512_cmple_epu8_mask(v, _mm512_set1_epi8(' ')) |
-				   _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('/')));
-	return _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('<'));
+	__asm__("" : "+v"(v));
+	return v;
+}
+
+struct looked_for {
+	__m512i end, equals, quote, space, slash;
+};
+
+WITH_AVX512 static inline __attribute__((always_inline)) struct looked_for looked_for(void)
+{
+	return (struct looked_for){all_of('>'), all_of('='), all_of('"'), all_of(' '), all_of('/')};
+}
+
+/* Bits of the bytes from `at` on that are there. */
+static inline __attribute__((always_inline)) uint64_t there(slice in, size_t at)
+{
+	return in.len - at < 64 ? ((uint64_t)1 << (in.len - at)) - 1 : ~(uint64_t)0;
+}
+
+/* The 64 bytes from `at` on, zeros behind the end. */
+WITH_AVX512 static inline __attribute__((always_inline)) __m512i load_512(slice in, size_t at)
+{
+	return in.len - at < 64 ? _mm512_maskz_loadu_epi8(there(in, at), in.p + at)
+				: _mm512_loadu_si512(in.p + at);
+}
+
+WITH_AVX512 static inline __attribute__((always_inline)) void marks_of_512(
+	const struct looked_for *l, slice in, size_t at, __m512i v, struct marks *m)
+{
+	m->end = _mm512_cmpeq_epi8_mask(v, l->end);
+	m->equals = _mm512_cmpeq_epi8_mask(v, l->equals);
+	m->quote = _mm512_cmpeq_epi8_mask(v, l->quote);
+	m->parts =
+		there(in, at) & (_mm512_cmple_epu8_mask(v, l->space) | _mm512_cmpeq_epi8_mask(v, l->slash));
 }
 
 /* between() in one multiplication without carries */
@@ -310,13 +336,14 @@ WITH_AVX512 static inline uint64_t between_512(uint64_t quotes)
  * else 0, the name ends at *name_to and *end is the '>'. */
 WITH_AVX512 static int tag_512(slice in, size_t name, size_t *name_to, size_t *end)
 {
+	const struct looked_for l = looked_for();
 	struct carried c = {0, 0, 0};
 	struct marks m;
 	uint64_t stops;
 	unsigned at;
 	int rc;
 
-	marks_of_512(in, name, &m);
+	marks_of_512(&l, in, name, load_512(in, name), &m);
 	stops = m.parts | m.end;
 	if (!stops)
 		return -1;
@@ -336,7 +363,7 @@ WITH_AVX512 static int tag_512(slice in, size_t name, size_t *name_to, size_t *e
 		name += 64;
 		if (name >= in.len)
 			return -1;
-		marks_of_512(in, name, &m);
+		marks_of_512(&l, in, name, load_512(in, name), &m);
 	}
 	*end = name + at;
 	return rc < 0 ? -1 : 0;
@@ -752,15 +779,22 @@ static inline bool letter_passed(const struct html_iter *it, uint8_t first)
  * carried from tag to tag is only a few operations on the bits of a step. */
 WITH_AVX512 static bool next_512(struct html_iter *it, struct html_token *t)
 {
+	const struct looked_for l = looked_for();
+	const __m512i opens = all_of('<');
 	slice in = it->in;
-	size_t base = it->pos; /* of the step */
+	size_t base = it->pos; /* of the next step */
 
 	while (base < in.len) {
-		struct marks all;
-		uint64_t less = marks_of_512(in, base, &all);
+		__m512i v = load_512(in, base);
+		uint64_t less = _mm512_cmpeq_epi8_mask(v, opens);
 		size_t step = base;
+		struct marks all;
 
-		for (base += 64; less;) {
+		base += 64;
+		if (!less)
+			continue;
+		marks_of_512(&l, in, step, v, &all);
+		while (less) {
 			unsigned at = (unsigned)__builtin_ctzll(less);
 			size_t from = step + at, name, name_to, end;
 			struct carried c = {0, 0, 0};
@@ -798,7 +832,9 @@ WITH_AVX512 static bool next_512(struct html_iter *it, struct html_token *t)
 				if (step >= in.len)
 					return false;
 				base += 64;
-				less = marks_of_512(in, step, &all);
+				v = load_512(in, step);
+				less = _mm512_cmpeq_epi8_mask(v, opens);
+				marks_of_512(&l, in, step, v, &all);
 				m = all;
 			}
 			if (rc < 0)

@@ -58,26 +58,22 @@ CPU_TARGET_AVX2 static bool dashes_avx2(slice in, size_t *i)
 	return false;
 }
 
+/* Each comparison only where the one before held. */
 CPU_TARGET_AVX512 static bool dashes_avx512(slice in, size_t *i)
 {
 	const __m512i lf = _mm512_set1_epi8('\n'), dash = _mm512_set1_epi8('-');
-	uint64_t last = 0;
 
-	for (; in.len - *i >= 65; *i += 64) {
-		__m512i v = _mm512_loadu_si512(in.p + *i);
-		uint64_t lfs = _mm512_cmpeq_epi8_mask(v, lf), hit = _mm512_cmpeq_epi8_mask(v, dash);
+	for (; in.len - *i >= 66; *i += 64) {
+		const uint8_t *p = in.p + *i;
+		uint64_t hit = _mm512_cmpeq_epi8_mask(_mm512_loadu_si512(p), lf);
 
-		for (hit &= lfs << 1 | last; hit; hit &= hit - 1) {
-			size_t at = *i + (size_t)__builtin_ctzll(hit);
-
-			if (in.p[at + 1] == '-') {
-				*i = at - 1;
-				return true;
-			}
+		hit = _mm512_mask_cmpeq_epi8_mask(hit, _mm512_loadu_si512(p + 1), dash);
+		hit = _mm512_mask_cmpeq_epi8_mask(hit, _mm512_loadu_si512(p + 2), dash);
+		if (hit) {
+			*i += (size_t)__builtin_ctzll(hit);
+			return true;
 		}
-		last = lfs >> 63;
 	}
-	*i -= last;
 	return false;
 }
 #endif
