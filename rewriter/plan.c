@@ -1,5 +1,6 @@
 #include "rewriter/plan.h"
 
+#include "core/base/find.h"
 #include "core/parse/hdr.h"
 #include "core/parse/url.h"
 #include "rewriter/htmlscan.h"
@@ -234,7 +235,8 @@ static enum untouched decode(struct arena *a, struct part_plan *part)
 	if (part->dec.len >= 2 && ((part->dec.p[0] == 0xff && part->dec.p[1] == 0xfe) ||
 					  (part->dec.p[0] == 0xfe && part->dec.p[1] == 0xff)))
 		return UNTOUCHED_CHARSET;
-	if (!part->html && slice_find(part->dec, SLICE("-----BEGIN PGP "), 0) != SLICE_NPOS)
+	if (!part->html && find_pair(part->dec, 0, '-', '-') < part->dec.len &&
+		slice_find(part->dec, SLICE("-----BEGIN PGP "), 0) != SLICE_NPOS)
 		return UNTOUCHED_SIGNED;
 	return UNTOUCHED_NOT;
 }

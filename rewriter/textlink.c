@@ -1,5 +1,7 @@
 #include "rewriter/textlink.h"
 
+#include "core/base/find.h"
+
 #include <string.h>
 
 #define MARK SLICE("[[data-msys-clicktrack=\"0\"]]")
@@ -45,11 +47,32 @@ static bool utf8_ends(slice s)
 	return a == 0xef && (b == 0xbc || b == 0xbd) && (b == 0xbd || c <= 0x8f || (c >= 0x9a && c <= 0xa0));
 }
 
+/* The first byte from i on that may end a URL. */
+static inline size_t may_end(slice s, size_t i)
+{
+#if defined(__SSE2__)
+	for (; i + 16 <= s.len; i += 16) {
+		__m128i v = find_load(s.p + i);
+		/* signed: 0x80 and up are below zero; "<" and ">" differ in one bit */
+		__m128i x = _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(0x21)),
+			_mm_cmpeq_epi8(_mm_or_si128(v, _mm_set1_epi8(2)), _mm_set1_epi8('>')));
+		__m128i y = _mm_or_si128(
+			_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('[')));
+		__m128i z = _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f));
+		unsigned m = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(x, y), z));
+
+		if (m)
+			return i + (size_t)__builtin_ctz(m);
+	}
+#endif
+	return i;
+}
+
 static size_t end_of(const struct textlink_iter *it, size_t i, bool *unsure)
 {
 	slice s = it->in;
 
-	for (; i < s.len; i++) {
+	for (i = may_end(s, i); i < s.len; i = may_end(s, i + 1)) {
 		uint8_t c = s.p[i];
 
 		if (c <= ' ' || c == '<' || c == '>' || c == '"' || c == 0x7f)
@@ -171,13 +194,16 @@ int textlink_next(struct textlink_iter *it, struct textlink *l)
 	slice s = it->in;
 
 	for (;;) {
-		size_t at = slice_find(s, SLICE("://"), it->pos), from, end;
+		size_t at = find_pair(s, it->pos, ':', '/'), from, end;
 		bool unsure = false;
 
-		if (at == SLICE_NPOS) {
+		if (at == s.len) {
 			it->pos = s.len;
 			return 0;
 		}
+		it->pos = at + 2;
+		if (it->pos == s.len || s.p[it->pos] != '/')
+			continue;
 		it->pos = at + 3;
 		from = scheme_before(s, at);
 		if (from == SLICE_NPOS)
