@@ -20,7 +20,7 @@
 
 #define GROUP 16 /* partitions asked in one round trip */
 #define FIRST_ENTRIES 64
-#define BATCH_BYTES (1u << 20)        /* a batch of a partition is sized towards this */
+#define BATCH_BYTES (1u << 22)        /* a batch of a partition is sized towards this */
 #define CACHE_BYTES (64u << 20)       /* pages in memory, all partitions together */
 #define KEPT_BYTES (64u << 20)        /* kept hits in memory, likewise */
 #define QUEUE_SECONDS SLICE("432000") /* five days: as long as a queue keeps a message */

@@ -5,10 +5,16 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* Replies read for a campaign: its times, and one look at each of its other
  * keys, so that a key of another type cannot fail in the middle of a commit. */
 #define CAMPAIGN_REPLIES 5
+
+/* Neighbouring pages are read and written as one piece of their string; a gap of
+ * so many bytes that did not change costs less than a command of its own. */
+#define RUN_PAGES 128
+#define RUN_GAP 512
 
 static int errno_of(const struct rds_reply *rep)
 {
@@ -56,8 +62,11 @@ int store_reply(struct rds *r, struct rds_reply **out, struct buf *why)
 int store_done(struct rds *r, struct buf *why)
 {
 	struct rds_reply *rep;
-	int rc = store_reply(r, &rep, why);
+	int rc;
 
+	if (rds_step(r))
+		return 0;
+	rc = store_reply(r, &rep, why);
 	if (rc == 0)
 		rds_reply_free(&rep);
 	return rc;
@@ -81,11 +90,47 @@ static slice text_of(const struct number *n)
 	return slice_of(n->text, n->len);
 }
 
-static void ask_page(struct rds *r, unsigned partition, const struct state_page *p)
+static int by_place(const void *va, const void *vb)
+{
+	const struct state_page *a = *(struct state_page *const *)va, *b = *(struct state_page *const *)vb;
+
+	if (a->campaign != b->campaign)
+		return a->campaign < b->campaign ? -1 : 1;
+	if (a->lane != b->lane)
+		return a->lane < b->lane ? -1 : 1;
+	if (a->fact != b->fact)
+		return a->fact < b->fact ? -1 : 1;
+	return (a->number > b->number) - (a->number < b->number);
+}
+
+static void sort_pages(struct state_page **list, size_t n)
+{
+	if (n > 1)
+		qsort(list, n, sizeof *list, by_place);
+}
+
+static bool neighbours(const struct state_page *a, const struct state_page *b)
+{
+	return a->number + 1 == b->number && a->fact == b->fact && a->campaign == b->campaign &&
+	       a->lane == b->lane;
+}
+
+/* How many of the pages from list[at] on are read at once; 0: it is loaded. */
+static size_t missing_run(struct state_page *const *list, size_t at, size_t count)
+{
+	size_t n = 0;
+
+	while (at + n < count && n < RUN_PAGES && !list[at + n]->loaded &&
+		(n == 0 || neighbours(list[at + n - 1], list[at + n])))
+		n++;
+	return n;
+}
+
+static void ask_pages(struct rds *r, unsigned partition, const struct state_page *p, size_t n)
 {
 	struct rkey key = rkey_fact(partition, p->campaign, p->lane, p->fact);
 	struct number from = number_of((uint64_t)p->number * STATE_PAGE);
-	struct number to = number_of((uint64_t)p->number * STATE_PAGE + STATE_PAGE - 1);
+	struct number to = number_of((p->number + n) * STATE_PAGE - 1);
 
 	rds_putv(r, SLICE("GETRANGE"), rkey_slice(&key), text_of(&from), text_of(&to));
 }
@@ -109,9 +154,12 @@ void store_ask(struct rds *r, unsigned partition, const struct state *s)
 	for (size_t i = 0; i < s->wanted_campaign_count; i++)
 		if (!s->wanted_campaigns[i]->loaded)
 			ask_campaign(r, partition, s->wanted_campaigns[i]->key);
-	for (size_t i = 0; i < s->wanted_page_count; i++)
-		if (!s->wanted_pages[i]->loaded)
-			ask_page(r, partition, s->wanted_pages[i]);
+	sort_pages(s->wanted_pages, s->wanted_page_count);
+	for (size_t i = 0, n; i < s->wanted_page_count; i += n ? n : 1) {
+		n = missing_run(s->wanted_pages, i, s->wanted_page_count);
+		if (n)
+			ask_pages(r, partition, s->wanted_pages[i], n);
+	}
 }
 
 static int take_campaign(struct rds *r, struct state_campaign *c, struct buf *why)
@@ -156,18 +204,22 @@ int store_take(struct rds *r, unsigned partition, struct state *s, struct buf *w
 			return rc;
 		}
 	}
-	for (size_t i = 0; i < s->wanted_page_count; i++) {
-		struct state_page *p = s->wanted_pages[i];
-		struct rkey key = rkey_fact(partition, p->campaign, p->lane, p->fact);
+	for (size_t i = 0, n; i < s->wanted_page_count; i += n ? n : 1) {
+		const struct state_page *p = s->wanted_pages[i];
 		struct rds_reply *rep;
+		struct rkey key;
 		int rc;
 
-		if (p->loaded)
+		n = missing_run(s->wanted_pages, i, s->wanted_page_count);
+		if (!n)
 			continue;
+		key = rkey_fact(partition, p->campaign, p->lane, p->fact);
 		rc = take_string(r, &key, &rep, why);
 		if (rc < 0)
 			return rc;
-		state_page_load(p, rds_text(rep));
+		for (size_t k = 0; k < n; k++)
+			state_page_load(s->wanted_pages[i + k],
+				slice_sub(rds_text(rep), k * STATE_PAGE, (k + 1) * STATE_PAGE));
 		rds_reply_free(&rep);
 	}
 	return 0;
@@ -215,13 +267,27 @@ size_t store_put_kept(struct rds *r, unsigned partition, const struct kept *k)
 	return n;
 }
 
-static void put_page(struct rds *r, unsigned partition, const struct state_page *p)
+/* Write the changes of list[0] and of those behind it that are near enough to be
+ * written along; returns how many pages these are. */
+static size_t put_pages(
+	struct rds *r, unsigned partition, struct state_page *const *list, size_t count, struct buf *bytes)
 {
+	const struct state_page *p = list[0], *next;
 	struct rkey key = rkey_fact(partition, p->campaign, p->lane, p->fact);
 	struct number at = number_of((uint64_t)p->number * STATE_PAGE + p->from);
+	unsigned from = p->from;
+	size_t n = 1;
 
-	rds_putv(r, SLICE("SETRANGE"), rkey_slice(&key), text_of(&at),
-		slice_of(p->bytes + p->from, (size_t)(p->to - p->from)));
+	buf_clear(bytes);
+	for (; n < count && n < RUN_PAGES; n++, p = next, from = 0) {
+		next = list[n];
+		if (!neighbours(p, next) || STATE_PAGE - p->to + next->from > RUN_GAP)
+			break;
+		buf_put(bytes, slice_of(p->bytes + from, STATE_PAGE - from));
+	}
+	buf_put(bytes, slice_of(p->bytes + from, p->to - from));
+	rds_putv(r, SLICE("SETRANGE"), rkey_slice(&key), text_of(&at), buf_slice(bytes));
+	return n;
 }
 
 static size_t put_campaign(struct rds *r, unsigned partition, const struct state_campaign *c)
@@ -283,10 +349,14 @@ static void put_change(struct rds *r, unsigned partition, const struct state_cha
 
 size_t store_put(struct rds *r, unsigned partition, const struct state *s)
 {
-	size_t n = s->dirty_page_count;
+	struct buf bytes;
+	size_t n = 0;
 
-	for (size_t i = 0; i < s->dirty_page_count; i++)
-		put_page(r, partition, s->dirty_pages[i]);
+	buf_init(&bytes, RUN_PAGES * STATE_PAGE);
+	sort_pages(s->dirty_pages, s->dirty_page_count);
+	for (size_t i = 0; i < s->dirty_page_count; n++)
+		i += put_pages(r, partition, s->dirty_pages + i, s->dirty_page_count - i, &bytes);
+	buf_free(&bytes);
 	for (size_t i = 0; i < s->dirty_campaign_count; i++)
 		n += put_campaign(r, partition, s->dirty_campaigns[i]);
 	for (size_t i = 0; i < s->change_count; i++) {

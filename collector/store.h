@@ -17,7 +17,8 @@ int store_reply(struct rds *r, struct rds_reply **out, struct buf *why);
 /* The same for a reply that nobody reads. */
 int store_done(struct rds *r, struct buf *why);
 
-/* Queue the reads for all that is wanted and not loaded. */
+/* Queue the reads for all that is wanted and not loaded. Puts the list of wanted
+ * pages in order: nothing may be wanted from here to store_take. */
 void store_ask(struct rds *r, unsigned partition, const struct state *s);
 /* Take their replies. 0, or -errno: the connection and the state are of no more
  * use. A key of a type that is not ours is found here, before anything is

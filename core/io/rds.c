@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define PUT_HEAD 32 /* a sign, a number and two line ends are never longer */
 #define BACKOFF_LEAST 50
 #define BACKOFF_MOST 2000
 
@@ -194,11 +195,30 @@ void rds_close(struct rds **r)
 	*r = NULL;
 }
 
+/* "$3" and the line end, for the prefixes of RESP. */
+static char *put_head(char *to, char sign, size_t n)
+{
+	char digits[24];
+	size_t at = sizeof digits;
+
+	do
+		digits[--at] = (char)('0' + n % 10);
+	while (n /= 10);
+	*to++ = sign;
+	memcpy(to, digits + at, sizeof digits - at);
+	to += sizeof digits - at;
+	*to++ = '\r';
+	*to++ = '\n';
+	return to;
+}
+
+/* Not hiredis' own formatting, which builds each command apart and copies it
+ * twice. */
 void rds_put(struct rds *r, int argc, const slice *argv)
 {
-	enum { SMALL = 64 };
-	const char *few[SMALL], **p = few;
-	size_t few_lens[SMALL], *lens = few_lens;
+	size_t most = PUT_HEAD;
+	char *to, *from;
+	sds out;
 
 	must(argc > 0);
 	if (r->cluster) {
@@ -207,19 +227,22 @@ void rds_put(struct rds *r, int argc, const slice *argv)
 	}
 	if (r->dead)
 		return;
-	if (argc > SMALL) {
-		p = must_alloc((size_t)argc * sizeof *p);
-		lens = must_alloc((size_t)argc * sizeof *lens);
-	}
+	for (int i = 0; i < argc; i++)
+		most += PUT_HEAD + argv[i].len;
+	out = sdsMakeRoomFor(r->c->obuf, most);
+	must(out);
+	r->c->obuf = out;
+	from = to = out + sdslen(out);
+	to = put_head(to, '*', (size_t)argc);
 	for (int i = 0; i < argc; i++) {
-		p[i] = argv[i].len ? (const char *)argv[i].p : "";
-		lens[i] = argv[i].len;
+		to = put_head(to, '$', argv[i].len);
+		if (argv[i].len)
+			memcpy(to, argv[i].p, argv[i].len);
+		to += argv[i].len;
+		*to++ = '\r';
+		*to++ = '\n';
 	}
-	must(redisAppendCommandArgv(r->c, argc, p, lens) == REDIS_OK);
-	if (p != few) {
-		free(p);
-		free(lens);
-	}
+	sdsIncrLen(out, (int)(to - from));
 }
 
 /* Not hiredis' own write: that raises SIGPIPE in a process that forgot to
@@ -276,6 +299,20 @@ int rds_get(struct rds *r, struct rds_reply **out)
 	}
 	*out = rep;
 	return 0;
+}
+
+bool rds_step(struct rds *r)
+{
+	redisReader *in = r->c ? r->c->reader : NULL;
+	const char *end;
+
+	if (!in || r->dead || in->err || in->ridx >= 0 || in->pos >= in->len || in->buf[in->pos] != '+')
+		return false;
+	end = memchr(in->buf + in->pos, '\n', in->len - in->pos);
+	if (!end)
+		return false;
+	in->pos = (size_t)(end - in->buf) + 1;
+	return true;
 }
 
 int rds_ask(struct rds *r, struct rds_reply **out, int argc, const slice *argv)

@@ -62,6 +62,9 @@ void rds_put(struct rds *r, int argc, const slice *argv);
 int rds_get(struct rds *r, struct rds_reply **out);
 /* Write what is queued; a cluster writes when it reads. 0, or as rds_get. */
 int rds_flush(struct rds *r);
+/* Step over the next reply if it has come in already and is a status (OK,
+ * QUEUED), as most within a transaction are. False: ask rds_get. */
+bool rds_step(struct rds *r);
 /* One command and its reply. As rds_get. */
 int rds_ask(struct rds *r, struct rds_reply **out, int argc, const slice *argv);
 #define rds_askv(r, out, ...)                                                                                \

@@ -23,6 +23,14 @@ struct turn {
 	struct kept_standing was, is;
 };
 
+/* The records of each message of a block, so that a block is read once and not
+ * once for each message: index + 1 of the first one, and of the next of each. */
+struct chains {
+	uint32_t first[KEPT_BLOCK];
+	uint32_t *next; /* owned */
+	size_t room;
+};
+
 struct kept_tables {
 	struct kept_block **block; /* all, owned */
 	uint32_t *slot;            /* index + 1 into block; open addressing */
@@ -30,7 +38,8 @@ struct kept_tables {
 	size_t block_room, wanted_room, dirty_room, turn_room;
 	struct turn *turns;
 	size_t turn_count;
-	size_t bytes; /* memory in blocks, as of the last commit */
+	struct chains old, fresh; /* of the block that is judged */
+	size_t bytes;             /* memory in blocks, as of the last commit */
 	uint64_t batch;
 };
 
@@ -106,6 +115,35 @@ static unsigned gather(slice records, uint8_t sequence, struct verdict_hit *out,
 	for (size_t at = 0; at + KEPT_RECORD <= records.len && n < KEPT_MOST; at += KEPT_RECORD)
 		if (records.p[at] == sequence)
 			decode(records.p + at, &out[n++]);
+	return n;
+}
+
+/* Only messages that have fresh hits. */
+static void chain(struct chains *c, slice records, const unsigned fresh[KEPT_BLOCK])
+{
+	size_t n = records.len / KEPT_RECORD;
+
+	if (n > c->room) {
+		c->room = 2 * n;
+		c->next = must_realloc(c->next, c->room * sizeof *c->next);
+	}
+	memset(c->first, 0, sizeof c->first);
+	for (size_t i = n; i-- > 0;) {
+		uint8_t sequence = records.p[i * KEPT_RECORD];
+
+		if (!fresh[sequence])
+			continue;
+		c->next[i] = c->first[sequence];
+		c->first[sequence] = (uint32_t)i + 1;
+	}
+}
+
+/* As gather. */
+static unsigned follow(
+	const struct chains *c, slice records, uint8_t sequence, struct verdict_hit *out, unsigned n)
+{
+	for (uint32_t at = c->first[sequence]; at && n < KEPT_MOST; at = c->next[at - 1])
+		decode(records.p + (size_t)(at - 1) * KEPT_RECORD, &out[n++]);
 	return n;
 }
 
@@ -246,6 +284,8 @@ void kept_free(struct kept *k)
 	free(t->block);
 	free(t->slot);
 	free(t->turns);
+	free(t->old.next);
+	free(t->fresh.next);
 	free(t);
 	free(k->wanted);
 	free(k->dirty);
@@ -346,7 +386,8 @@ static void drop_fresh(struct kept_block *b, uint8_t sequence, unsigned n)
 static unsigned judged(
 	const struct verdict_rules *rules, struct verdict_hit *hits, unsigned n, enum hit_class *class)
 {
-	qsort(hits, n, sizeof *hits, verdict_order);
+	if (n > 1)
+		qsort(hits, n, sizeof *hits, verdict_order);
 	verdict_judge(rules, hits, n, class);
 	return n;
 }
@@ -365,21 +406,25 @@ static void want_turn(struct state *s, const struct turn *t)
 }
 
 /* One message that has fresh hits. */
-static void settle(struct kept *k, struct kept_block *b, uint8_t sequence, unsigned fresh,
+static void settle(struct kept *k, struct kept_block *b, uint8_t sequence, const unsigned fresh[KEPT_BLOCK],
 	const struct verdict_rules *rules, struct state *s)
 {
+	struct kept_tables *tables = k->tables;
 	struct verdict_hit old[KEPT_MOST], all[KEPT_MOST];
 	enum hit_class old_class[KEPT_MOST], class[KEPT_MOST];
-	unsigned olds = gather(buf_slice(&b->bytes), sequence, old, 0), n;
+	unsigned olds = follow(&tables->old, buf_slice(&b->bytes), sequence, old, 0), n;
 	struct turn t = {
 		.campaign = b->campaign, .lane = b->lane, .sequence = b->number * KEPT_BLOCK + sequence};
 
-	if (olds + fresh > KEPT_MOST) {
-		drop_fresh(b, sequence, olds + fresh - KEPT_MOST);
-		state_count(s, b->campaign, STATE_COUNTER, COUNTER_hits_over, 0, olds + fresh - KEPT_MOST);
+	if (olds + fresh[sequence] > KEPT_MOST) {
+		unsigned over = olds + fresh[sequence] - KEPT_MOST;
+
+		drop_fresh(b, sequence, over);
+		chain(&tables->fresh, buf_slice(&b->fresh), fresh);
+		state_count(s, b->campaign, STATE_COUNTER, COUNTER_hits_over, 0, over);
 	}
 	memcpy(all, old, olds * sizeof *old);
-	n = judged(rules, all, gather(buf_slice(&b->fresh), sequence, all, olds), class);
+	n = judged(rules, all, follow(&tables->fresh, buf_slice(&b->fresh), sequence, all, olds), class);
 	judged(rules, old, olds, old_class);
 	for (unsigned i = 0; i < olds; i++)
 		kept_count(s, b->campaign, &old[i], old_class[i], -1);
@@ -387,7 +432,7 @@ static void settle(struct kept *k, struct kept_block *b, uint8_t sequence, unsig
 		kept_count(s, b->campaign, &all[i], class[i], 1);
 	t.was = kept_standing(old, old_class, olds);
 	t.is = kept_standing(all, class, n);
-	APPEND(k->tables->turns, k->tables->turn_count, k->tables->turn_room, t);
+	APPEND(tables->turns, tables->turn_count, tables->turn_room, t);
 	want_turn(s, &t);
 }
 
@@ -399,9 +444,11 @@ static void settle_block(
 	must(b->loaded);
 	for (size_t at = 0; at < b->fresh.len; at += KEPT_RECORD)
 		fresh[b->fresh.p[at]]++;
+	chain(&k->tables->old, buf_slice(&b->bytes), fresh);
+	chain(&k->tables->fresh, buf_slice(&b->fresh), fresh);
 	for (unsigned i = 0; i < KEPT_BLOCK; i++)
 		if (fresh[i])
-			settle(k, b, (uint8_t)i, fresh[i], rules, s);
+			settle(k, b, (uint8_t)i, fresh, rules, s);
 }
 
 void kept_settle(struct kept *k, const struct verdict_rules *rules, struct state *s)

@@ -334,6 +334,7 @@ static void fold(slice in, const struct flow *flow, size_t messages, const char 
 
 	must(rds_open(&r, &cfg.redis) == 0);
 	ask(r, 1, &SLICE("FLUSHALL"));
+	ask(r, 2, (slice[]){SLICE("CONFIG"), SLICE("RESETSTAT")});
 	empty = info(r, "memory", "used_memory:");
 	appended = redis_cpu(r);
 	append(r, in);

@@ -75,6 +75,17 @@ static int64_t counted(enum counter c)
 	return n;
 }
 
+/* By people, on a link. */
+static int64_t clicked(uint16_t link)
+{
+	int64_t n = 0;
+
+	for (size_t i = 0; i < s.change_count; i++)
+		if (s.changes[i].what == STATE_LINK && s.changes[i].a == link && s.changes[i].b)
+			n += s.changes[i].n;
+	return n;
+}
+
 static bool bit(enum fact f, uint32_t sequence)
 {
 	for (size_t i = 0; i < s.dirty_page_count; i++)
@@ -157,6 +168,16 @@ static void a_message_has_enough_hits(void **state)
 	assert_int_equal(counted(COUNTER_click_human), KEPT_MOST + 1);
 	assert_int_equal(counted(COUNTER_hits_over), 300 - KEPT_MOST);
 	assert_int_equal(stored_len, (KEPT_MOST + 1) * KEPT_RECORD);
+	kept_committed(&k, SIZE_MAX);
+	/* and so have those that come with one hit too many */
+	e[0] = click(9, 1, NOW);
+	e[1] = click(10, 7, NOW + 3600000);
+	e[2] = click(11, 8, NOW + 3600000);
+	batch(e, 3);
+	assert_int_equal(counted(COUNTER_hits_over), 300 - KEPT_MOST + 1);
+	assert_int_equal(stored_len, (KEPT_MOST + 3) * KEPT_RECORD);
+	assert_int_equal(clicked(7), 1);
+	assert_int_equal(clicked(8), 1);
 }
 
 static void anonymous_hits_need_nothing(void **state)

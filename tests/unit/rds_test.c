@@ -151,6 +151,39 @@ static void test_values(void **state)
 	}
 }
 
+/* Statuses that have come in are stepped over, and nothing else is. */
+static void test_step(void **state)
+{
+	struct rds_config cfg = {.timeout_ms = 2000};
+	struct test_redis t;
+	struct rds_reply *rep;
+	struct rds *r;
+
+	(void)state;
+	test_redis_init(&t);
+	test_redis_start(&t, false);
+	cfg.socket = t.socket;
+	assert_int_equal(rds_open(&r, &cfg), 0);
+	rds_putv(r, SLICE("MULTI"));
+	for (int i = 0; i < 5; i++)
+		rds_putv(r, SLICE("INCR"), SLICE("n"));
+	rds_putv(r, SLICE("EXEC"));
+	assert_false(rds_step(r)); /* not sent yet */
+	assert_int_equal(rds_get(r, &rep), 0);
+	test_slices_equal("multi", rds_text(rep), SLICE("OK"));
+	rds_reply_free(&rep);
+	for (int i = 0; i < 5; i++)
+		assert_true(rds_step(r));
+	assert_false(rds_step(r)); /* EXEC's is an array */
+	assert_int_equal(rds_get(r, &rep), 0);
+	assert_int_equal(rds_len(rep), 5);
+	assert_int_equal(rds_int(rds_at(rep, 4)), 5);
+	rds_reply_free(&rep);
+	assert_false(rds_step(r));
+	rds_close(&r);
+	test_redis_free(&t);
+}
+
 static void test_real(void **state)
 {
 	struct test_redis t;
@@ -349,6 +382,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_canned),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_step),
 		cmocka_unit_test(test_real),
 		cmocka_unit_test(test_password),
 		cmocka_unit_test(test_tcp),

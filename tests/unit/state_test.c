@@ -344,6 +344,15 @@ static void many(void **state)
 	assert_int_equal(s.wanted_page_count, 0);
 	state_committed(&s, 1);
 	assert_int_equal(state_bytes(&s), 0);
+	/* nothing is remembered of what was dropped; neighbours are told apart */
+	for (unsigned i = 0; i < 12; i++)
+		run(&s, &(struct event){
+				.kind = EVENT_DEFERRED, .campaign = 3 + i / 4, .lane = 1 + i / 2, .ms = NOW});
+	assert_int_equal(s.wanted_page_count, 6);
+	state_committed(&s, 1);
+	for (unsigned i = 0; i < 4; i++)
+		run(&s, &(struct event){.kind = EVENT_DEFERRED, .campaign = 3 + i % 2, .lane = 1, .ms = NOW});
+	assert_int_equal(s.wanted_page_count, 2);
 	state_free(&s);
 	state_free(&s);
 }
