@@ -24,6 +24,12 @@ enum cpu_path {
 			      "avx512vbmi2")))
 #endif
 
+#ifdef __x86_64__
+/* A vector of constants that stays in its register: to make it anew at each step of a
+ * loop, which a compiler takes for cheap, costs as much as what is done with it. */
+#define CPU_KEEP(v) __asm__("" : "+v"(v))
+#endif
+
 /* The best that this processor has. */
 static inline enum cpu_path cpu_best(void)
 {

@@ -142,40 +142,35 @@ CPU_TARGET_AVX2 static size_t blocks_avx2(
 	return at;
 }
 
-/* Values of the bytes of v as digits; NO_DIGIT: none, or v has that bit. */
+/* What a byte is as a digit; NO_DIGIT: none. */
 #define NO_DIGIT 0x80
-CPU_TARGET_AVX512 static inline __attribute__((always_inline)) __m512i digits_64(__m512i v)
-{
-	/* By the low seven bits: 0x30.. '0', 0x41.. 'A', 0x61.. 'a'. */
-	static const uint8_t value[128] __attribute__((aligned(64))) = {[0 ... 0x2f] = NO_DIGIT,
-		0,
-		1,
-		2,
-		3,
-		4,
-		5,
-		6,
-		7,
-		8,
-		9,
-		[0x3a ... 0x40] = NO_DIGIT,
-		10,
-		11,
-		12,
-		13,
-		14,
-		15,
-		[0x47 ... 0x60] = NO_DIGIT,
-		10,
-		11,
-		12,
-		13,
-		14,
-		15,
-		[0x67 ... 0x7f] = NO_DIGIT};
-
-	return _mm512_permutex2var_epi8(_mm512_load_si512(value), v, _mm512_load_si512(value + 64));
-}
+/* By the low seven bits: 0x30.. '0', 0x41.. 'A', 0x61.. 'a'. */
+static const uint8_t digit_value[128] __attribute__((aligned(64))) = {[0 ... 0x2f] = NO_DIGIT,
+	0,
+	1,
+	2,
+	3,
+	4,
+	5,
+	6,
+	7,
+	8,
+	9,
+	[0x3a ... 0x40] = NO_DIGIT,
+	10,
+	11,
+	12,
+	13,
+	14,
+	15,
+	[0x47 ... 0x60] = NO_DIGIT,
+	10,
+	11,
+	12,
+	13,
+	14,
+	15,
+	[0x67 ... 0x7f] = NO_DIGIT};
 
 /* Every sequence of the block at once: its byte goes where its '=' stands, and
  * what is not the first byte of anything is pressed out. A block with an '=' that
@@ -186,9 +181,17 @@ CPU_TARGET_AVX512 static inline __attribute__((always_inline)) size_t blocks_512
 {
 	const uint8_t *p = d->p;
 	uint8_t *q = d->q;
+	const __m512i values_low = _mm512_load_si512(digit_value),
+		      values_high = _mm512_load_si512(digit_value + 64);
+	__m512i equal = _mm512_set1_epi8('='), cr = _mm512_set1_epi8('\r'), newline = _mm512_set1_epi8('\n'),
+		high_half = _mm512_set1_epi8((char)0xf0);
 	uint64_t gone = d->i > at ? low_bits(d->i - at)
 				  : 0; /* of the block's bytes: end of a sequence that began before */
 
+	CPU_KEEP(equal);
+	CPU_KEEP(cr);
+	CPU_KEEP(newline);
+	CPU_KEEP(high_half);
 	for (; inside ? at + BLOCK + 2 <= d->n : at < d->n; at += BLOCK) {
 		/* Beyond the end are zeros, which mean nothing in any place. */
 		size_t left = inside ? BLOCK + 2 : d->n - at;
@@ -204,12 +207,11 @@ CPU_TARGET_AVX512 static inline __attribute__((always_inline)) size_t blocks_512
 			v1 = _mm512_maskz_loadu_epi8(low_bits(left - 1), p + at + 1);
 			v2 = _mm512_maskz_loadu_epi8(low_bits(left > 2 ? left - 2 : 0), p + at + 2);
 		}
-		equals = _mm512_cmpeq_epi8_mask(v0, _mm512_set1_epi8('='));
-		lf = equals & _mm512_cmpeq_epi8_mask(v1, _mm512_set1_epi8('\n'));
-		crlf = equals & _mm512_cmpeq_epi8_mask(v1, _mm512_set1_epi8('\r')) &
-		       _mm512_cmpeq_epi8_mask(v2, _mm512_set1_epi8('\n'));
-		x1 = digits_64(v1);
-		x2 = digits_64(v2);
+		equals = _mm512_cmpeq_epi8_mask(v0, equal);
+		lf = _mm512_mask_cmpeq_epi8_mask(equals, v1, newline);
+		crlf = _mm512_mask_cmpeq_epi8_mask(_mm512_mask_cmpeq_epi8_mask(equals, v1, cr), v2, newline);
+		x1 = _mm512_permutex2var_epi8(values_low, v1, values_high);
+		x2 = _mm512_permutex2var_epi8(values_low, v2, values_high);
 		hex = equals &
 		      ~_mm512_movepi8_mask(_mm512_or_si512(_mm512_or_si512(x1, v1), _mm512_or_si512(x2, v2)));
 		three = hex | crlf;
@@ -228,7 +230,7 @@ CPU_TARGET_AVX512 static inline __attribute__((always_inline)) size_t blocks_512
 		keep = low_bits(left) & ~(gone | three << 1 | three << 2 | crlf | lf | lf << 1);
 		gone = three >> 62 | three >> 63 | lf >> 63;
 		/* shifted within pairs of bytes; what comes over from the neighbour is masked off */
-		x1 = _mm512_and_si512(_mm512_slli_epi16(x1, 4), _mm512_set1_epi8((char)0xf0));
+		x1 = _mm512_and_si512(_mm512_slli_epi16(x1, 4), high_half);
 		v0 = _mm512_mask_mov_epi8(v0, hex, _mm512_or_si512(x1, x2));
 		_mm512_storeu_si512(q, _mm512_maskz_compress_epi8(keep, v0));
 		starts[at / BLOCK] = keep;
