@@ -19,8 +19,9 @@
  *
  * A greeted connection to the hop is borrowed for each transaction and given
  * back behind it, for whoever comes next. One that turns out to be closed when a
- * transaction begins is replaced without a word, as is any before the first
- * byte of a message. A connection that carries the client's identity is its own
+ * transaction begins is replaced without a word, as is any behind DATA before the
+ * first byte of a message; one lost between MAIL and the last RCPT is a 451, as
+ * its yes is told already. A connection that carries the client's identity is its own
  * until the end (relay.own).
  *
  * pure: no clock, file, lock or socket; the world is struct relay_world.
