@@ -179,7 +179,7 @@ static void measure(const struct rds_config *cfg)
 		picture_drop(&p);
 		wall[i] = now();
 		own[i] = cpu();
-		must(rds_open(&r, cfg) == 0 && load_picture(r, NULL, 0, &p) == 0);
+		must(rds_open(&r, cfg) == 0 && load_picture(r, NULL, false, 0, &p) == 0);
 		sum = answer(p, count);
 		own[i] = cpu() - own[i];
 		wall[i] = now() - wall[i];
