@@ -180,9 +180,10 @@ CPU_TARGET_AVX512 static uint8_t classes_64(slice s)
 	for (size_t i = 0; i < s.len; i += 64) {
 		__mmask64 there = s.len - i < 64 ? ((uint64_t)1 << (s.len - i)) - 1 : ~(uint64_t)0;
 		__m512i v = _mm512_maskz_loadu_epi8(there, s.p + i);
+		__mmask64 above = _mm512_movepi8_mask(v);
 
-		odd |= _mm512_movepi8_mask(v);
-		all = _mm512_or_si512(all, _mm512_maskz_permutex2var_epi8(there, low, v, high));
+		odd |= above;
+		all = _mm512_or_si512(all, _mm512_maskz_permutex2var_epi8(there & ~above, low, v, high));
 	}
 	return (uint8_t)((odd || _mm512_test_epi8_mask(all, _mm512_set1_epi8(ODD)) ? ODD : 0) |
 			 (_mm512_test_epi8_mask(all, _mm512_set1_epi8(REFERENCE)) ? REFERENCE : 0) |
