@@ -468,6 +468,11 @@ def test_never_kill(bench):
     must_agree(w, load)
 
 
+def connected(path):
+    with contextlib.suppress(OSError):
+        return Redis(path)
+
+
 class Undisturbed:
     """Mail and redirects that nothing may hold up."""
 
@@ -484,7 +489,7 @@ class Undisturbed:
 
 
 def test_never_redis(bench):
-    """Redis stopped, killed, cut back, flushed, full, read-only and slow: mail and redirects go on, all is there in the end, once"""
+    """Redis stopped, killed, cut back, flushed, full, read-only, slow and replaced: mail and redirects go on, all is there in the end, once"""
     w = World(bench, **{"redis.timeout_ms": "500"})
     w.begin()
     load = Load(w, 100000, mail_pause=0.15, pause=0.02)
@@ -524,12 +529,30 @@ def test_never_redis(bench):
             w.redis("DEBUG", "SLEEP", "0.8")
             time.sleep(0.1)
 
+    def promoted():
+        """A replica that has not heard of the last two seconds takes the name and the place of the one that was killed."""
+        dir, port = w.dir + "/replica", free_ports(1)
+        os.makedirs(dir, exist_ok=True)
+        w.redis("CONFIG", "SET", "port", port)
+        args = ["redis-server", "--port", "0", "--unixsocket", dir + "/r.sock", "--dir", dir, "--appendonly", "yes", "--save", "",
+                "--replicaof", "127.0.0.1", str(port)]
+        replica = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        bench.at_end.append(lambda: (replica.kill(), replica.wait()))
+        r = until("the replica", 20, lambda: connected(dir + "/r.sock"))
+        until("the replica is up", 20, lambda: b"master_link_status:up" in r.ask("INFO", "replication"))
+        r.ask("REPLICAOF", "NO", "ONE")
+        r.close()
+        time.sleep(2)
+        w.kill("redis")
+        os.rename(dir + "/r.sock", w.redis_socket)
+        w.processes["redis"] = replica
+
     w.redis_sets = ["--enable-debug-command", "yes"]
     cases = [("stopped", stopped), ("killed", restart), ("full", full), ("read-only", read_only), ("slow", slow),
              ("cut back by 1 KB", lambda: restart(1000)), ("cut back by 40 KB", lambda: restart(40000)),
              ("cut back to nothing", lambda: restart(1 << 40)), ("flushed", lambda: w.redis("FLUSHALL"))]
     try:
-        for name, act in cases * (5 if bench.nightly else 1):
+        for name, act in cases * (5 if bench.nightly else 1) + [("a replica promoted", promoted)]:
             time.sleep(0.5)
             u = Undisturbed(load)
             act()
@@ -607,6 +630,7 @@ def test_never_disk_mail(bench):
     """no room and errors under the rewriter: 451, never a 250 for what is not recorded, and mail flows again by itself"""
     w = World(bench)
     disk = w.shims["rewriter"] = Shim(w, "rewriter")
+    follower = w.shims["collector"] = Shim(w, "collector")
     w.begin()
     load = Load(w, 100000, readers=1, mail_pause=0.02, pause=0.05)
     load.start()
@@ -627,11 +651,23 @@ def test_never_disk_mail(bench):
         with contextlib.suppress(Exception):
             until("the call", 1, disk.failed)
     disk.set()
+    # The follower of the log waits for its disk and reads nothing twice.
+    for n in range(1, 60 if bench.nightly else 16):
+        follower.set(n, n + 3, EIO if n % 2 else ENOSPC, torn=n % 3 == 0)
+        with contextlib.suppress(Exception):
+            until("the call", 1, follower.failed)
+    follower.set()
+    # A disk that takes a fifth of a second for a sync: slower, and that is all.
+    disk.set(sync_ms=200)
+    u, count = Undisturbed(load), len(load.ok)
+    until("mail on a slow disk", 20, lambda: len(load.ok) > count + 10)
+    u.check("slow disk")
+    disk.set()
     with load.lock:
         load.todo.clear()
     load.finish()
     must_agree(w, load)
-    assert counted_lost(w, "rewriter") == 0
+    assert counted_lost(w, "rewriter") == counted_lost(w, "collector") == 0
     w.stop()
 
 
@@ -639,7 +675,9 @@ def test_never_power(bench):
     """power cuts under the tracker and the rewriter: no mail that got its 250 is missing, of hits only the last 50 ms, no number comes twice"""
     w = World(bench)
     for name in ("tracker", "rewriter"):
+        # A slow disk: who answers before it has synced is found out.
         w.shims[name] = Shim(w, name, power=True)
+        w.shims[name].set(sync_ms=50)
     w.begin()
     load = Load(w, 100000, mail_pause=0.01, pause=0.005)
     load.start()

@@ -194,7 +194,7 @@ static ssize_t write_at(
 	if (!inode)
 		return call(fd, p, n, at);
 	failed = fails(SHIM_WRITE);
-	if (failed && !shim.control->torn)
+	if (failed && !shim.control->torn && shim.control->error)
 		return -1;
 	if (failed)
 		n /= 2;
@@ -202,7 +202,7 @@ static ssize_t write_at(
 	log_write(fd, inode, (uint64_t)at, n);
 	did = call(fd, p, n, at);
 	pthread_mutex_unlock(&shim.lock);
-	if (!failed)
+	if (!failed || !shim.control->error)
 		return did;
 	errno = (int)shim.control->error;
 	return -1;

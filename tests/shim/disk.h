@@ -27,7 +27,7 @@ enum shim_call {
 struct shim_control {
 	uint64_t calls;    /* those of enum shim_call that count */
 	uint64_t from, to; /* the from-th to the to-th of them fail; from 0: none */
-	uint64_t error;    /* with this errno */
+	uint64_t error;    /* with this errno; 0, for writes alone: they write half and say so */
 	uint64_t torn;     /* a write that fails has written half before */
 	uint64_t sync_ms;  /* a sync takes so much longer */
 	int64_t clock_ms;  /* added to the wall clock */

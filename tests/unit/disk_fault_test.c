@@ -270,6 +270,7 @@ static void test_each_call(void **state)
 		uint64_t error, torn, more;
 		bool keep, used;
 	} rows[] = {
+		{"short writes", 0, 0, UINT32_MAX, false, true},
 		{"no room, once", ENOSPC, 0, 0, false, true},
 		{"no room, for 6 calls", ENOSPC, 0, 5, true, true},
 		{"no room, from then on", ENOSPC, 0, UINT32_MAX, false, true},
@@ -284,9 +285,9 @@ static void test_each_call(void **state)
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		const struct job job = {.keep = rows[i].keep, .wait = rows[i].keep};
 		bool hit = true;
-		/* Every call of the start and the first turns, then each sixth. */
-		for (unsigned n = 1; hit; n += n < 25 ? 1 : 6, runs++) {
-			struct shim_control set = {.calls = SHIM_ALL,
+		/* Every call of the start and the first turns, then each seventh. */
+		for (unsigned n = 1; hit; n += n < 14 ? 1 : 7, runs++) {
+			struct shim_control set = {.calls = rows[i].error ? SHIM_ALL : SHIM_WRITE,
 				.from = n,
 				.to = n + rows[i].more,
 				.error = rows[i].error,

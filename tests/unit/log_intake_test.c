@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -524,6 +525,42 @@ static void disk_full(void **state)
 	buf_free(&text);
 }
 
+/* The journal has room, and the write fails all the same: what was put waits in
+ * the outbox, is not put again, and does not count as lost. */
+static void write_fails(void **state)
+{
+	struct rlimit old, small;
+	struct outbox *o;
+	struct log_intake *in;
+	struct account a;
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, 1 << 20);
+	for (int i = 0; i < 10; i++)
+		next_message(&text);
+	o = open_outbox("/nonexistent/redis");
+	in = open_intake(o, "/nonexistent/redis");
+	put(buf_slice(&text));
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = (struct rlimit){16, old.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(log_intake_turn(in), -EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	settle(in);
+	a = outbox_account(o);
+	assert_int_equal(a.lost, 0);
+	log_intake_close(&in);
+	outbox_close(&o, 0);
+	check_journal();
+	for (uint32_t i = 0; i < written; i++)
+		a.made -= expected[i];
+	assert_int_equal(a.made, 0);
+	buf_free(&text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -531,6 +568,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(learns_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(by_queue_id, setup, teardown),
 		cmocka_unit_test_setup_teardown(disk_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(write_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(killed_at_a_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(killed, setup, teardown),
 	};
