@@ -12,6 +12,7 @@
 #define LF_PARSE_SMTP_H
 
 #include "core/base/buf.h"
+#include "core/base/cpu.h"
 #include "core/base/slice.h"
 
 #define SMTP_MAX_COMMAND 512       /* RFC 5321 4.5.3.1.4, with CRLF */
@@ -173,6 +174,11 @@ void smtp_data_init(struct smtp_data *d);
  * all of in, or up to the end of data. */
 size_t smtp_data_feed(struct smtp_data *d, slice in, struct buf *out);
 bool smtp_data_done(const struct smtp_data *d);
+
+/* Where lines stop being in order, from a place on that is not between CR and LF:
+ * the first NUL, LF without its CR, CR without its LF (also the last byte), or dot
+ * that begins a line behind from; or in.len. path: must be one that is there. */
+size_t smtp_lines_by(enum cpu_path path, slice in, size_t from);
 
 /* Would the reader have taken it? 0, -REFUSE_BARE_LF, _BARE_CR or _NUL. The
  * last line may lack its CRLF, unless it ends in a lone CR. */

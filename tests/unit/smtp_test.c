@@ -517,6 +517,64 @@ static void data(void **state)
 	}
 }
 
+static unsigned below(uint64_t *seed, unsigned n)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return (unsigned)(*seed >> 33) % n;
+}
+
+/* Byte by byte, as the header says it. */
+static size_t lines_plainly(slice in, size_t from)
+{
+	for (size_t i = from; i < in.len; i++) {
+		bool begins = i >= from + 2 && in.p[i - 1] == '\n';
+
+		if (in.p[i] == 0 || (begins && in.p[i] == '.') ||
+			(in.p[i] == '\n' && (i == from || in.p[i - 1] != '\r')) ||
+			(in.p[i] == '\r' && (i + 1 == in.len || in.p[i + 1] != '\n')))
+			return i;
+	}
+	return in.len;
+}
+
+static void line_paths(void **state)
+{
+	static const char *const pieces[] = {"\r\n", "\r\n", "\r\n.", "text", "more text, and a dot.", "\t",
+		"0123456789012345678901234567890123456789012345678901234567890123456789"};
+	static const char *const wrong[] = {"\r", "\n", "\n.", "\r\r\n", "\n\r"};
+	uint64_t seed = 7;
+
+	(void)state;
+	for (int round = 0; round < 20000; round++) {
+		struct buf b;
+		slice in;
+
+		buf_init(&b, 4096);
+		for (unsigned n = below(&seed, 12); n > 0; n--)
+			buf_str(&b, pieces[below(&seed, 7)]);
+		if (below(&seed, 2))
+			buf_str(&b, wrong[below(&seed, 5)]);
+		else if (below(&seed, 2))
+			buf_byte(&b, 0);
+		for (unsigned n = below(&seed, 4); n > 0; n--)
+			buf_str(&b, pieces[below(&seed, 7)]);
+		in = test_guard(buf_slice(&b));
+		for (size_t from = 0; from <= in.len; from += 1 + below(&seed, 40)) {
+			/* Between CR and LF is no place to begin. */
+			size_t at = from > 0 && in.p[from - 1] == '\r' ? from - 1 : from;
+
+			for (int path = 0; path < CPU_PATHS; path++)
+				if (cpu_has((enum cpu_path)path))
+					assert_int_equal(smtp_lines_by((enum cpu_path)path, in, at),
+						lines_plainly(in, at));
+		}
+		test_unguard(in);
+		buf_free(&b);
+	}
+}
+
 static void text_checks(void **state)
 {
 	(void)state;
@@ -578,6 +636,7 @@ int main(void)
 		cmocka_unit_test(texts),
 		cmocka_unit_test(chunks),
 		cmocka_unit_test(data),
+		cmocka_unit_test(line_paths),
 		cmocka_unit_test(text_checks),
 		cmocka_unit_test(stuffing),
 	};
