@@ -26,11 +26,13 @@ void exchange_free(struct exchange *x)
 void exchange_open(struct exchange *x)
 {
 	enum exchange_tls tls = x->tls;
+	bool lends = x->lends;
 	slice host = x->host;
 
 	exchange_free(x);
 	exchange_init(x, host);
 	x->tls = tls;
+	x->lends = lends;
 	x->waiting[x->waiting_count++] = EXCHANGE_GREETING;
 }
 
@@ -141,18 +143,32 @@ void exchange_body(struct exchange *x, slice message)
 	exchange_fill(x);
 }
 
+/* Under TLS all is copied anyway, and two pieces would be two records. Behind a
+ * short piece come many dots. */
+static size_t lend(struct exchange *x)
+{
+	if (x->lends && !x->secured && x->out.len == 0)
+		x->lent = smtp_stuff_run(&x->body, EXCHANGE_PIECE);
+	return x->lent.len < EXCHANGE_PIECE / 8 ? EXCHANGE_PIECE : 0;
+}
+
 void exchange_fill(struct exchange *x)
 {
-	if (x->sending && x->out.len < EXCHANGE_PIECE / 2)
-		x->sending = !smtp_stuff_put(&x->body, &x->out, EXCHANGE_PIECE);
+	if (x->sending && x->lent.len == 0 && x->out.len < EXCHANGE_PIECE / 2)
+		x->sending = !smtp_stuff_put(&x->body, &x->out, lend(x));
 	must(!x->out.full);
+}
+
+bool exchange_unsent(const struct exchange *x)
+{
+	return x->sending || x->lent.len > 0 || x->out.len > 0;
 }
 
 enum exchange_step exchange_waits(const struct exchange *x)
 {
 	if (x->waiting_count == 0)
 		return EXCHANGE_NOTHING;
-	if (x->waiting[0] == EXCHANGE_DOT && (x->sending || x->out.len > 0))
+	if (x->waiting[0] == EXCHANGE_DOT && exchange_unsent(x))
 		return EXCHANGE_BODY;
 	return x->waiting[0];
 }
@@ -165,7 +181,7 @@ bool exchange_resting(const struct exchange *x)
 	for (unsigned i = 0; i < x->queued_count; i++)
 		if (x->queued[i].step != EXCHANGE_RSET)
 			return false;
-	return x->ready && !x->sending;
+	return x->ready && !x->sending && x->lent.len == 0;
 }
 
 static void count(struct exchange *x, enum exchange_step step)

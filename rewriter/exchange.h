@@ -42,6 +42,8 @@ struct exchange {
 	enum exchange_tls tls; /* whether to say STARTTLS; the owner's, and kept by exchange_open */
 	struct smtp_offer offer;
 	struct buf out;  /* for the hop; the owner of the socket drops what it wrote */
+	bool lends;      /* the owner writes lent before out; kept by exchange_open */
+	slice lent;      /* of the message, where it lies: most of them go out without a copy */
 	struct buf text; /* commands that must wait, each with its CRLF */
 	struct {
 		enum exchange_step step;
@@ -83,11 +85,13 @@ void exchange_body(struct exchange *x, slice message);
 void exchange_rset(struct exchange *x);
 void exchange_quit(struct exchange *x);
 
-/* Put more of the body into out, if there is more and out is short. */
+/* Put more of the body into out, or lend it, if there is more and out is short. */
 void exchange_fill(struct exchange *x);
 
 /* What the hop must answer next. EXCHANGE_DOT only when the body is all out. */
 enum exchange_step exchange_waits(const struct exchange *x);
+/* Are there bytes for the hop, in out or still to be put there? */
+bool exchange_unsent(const struct exchange *x);
 /* Nothing is under way but RSET: once that is answered the next transaction may
  * begin. */
 bool exchange_resting(const struct exchange *x);

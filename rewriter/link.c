@@ -88,13 +88,13 @@ int link_flush(struct link *k, uint64_t idle_ms)
 		int rc;
 
 		exchange_fill(x);
-		left = x->out.len;
-		rc = stream_write(k->stream, &x->out);
+		left = x->lent.len + x->out.len;
+		rc = stream_write_both(k->stream, &x->lent, &x->out);
 		if (rc < 0)
 			return rc;
-		k->moved |= x->out.len < left;
-	} while (x->sending && x->out.len == 0);
-	stream_want(k->stream, STREAM_READ | (x->out.len ? STREAM_WRITE : 0));
+		k->moved |= x->lent.len + x->out.len < left;
+	} while (x->sending && x->lent.len + x->out.len == 0);
+	stream_want(k->stream, STREAM_READ | (exchange_unsent(x) ? STREAM_WRITE : 0));
 	arm(k, idle_ms);
 	return 0;
 }
@@ -299,6 +299,7 @@ struct link *link_open(const struct link_config *cfg, const struct lookup_result
 		.arg = arg};
 	exchange_init(&k->exchange, slice_str(cfg->config->rewriter_host_name));
 	k->exchange.tls = tls_of(cfg->transport->hop);
+	k->exchange.lends = true;
 	k->failed = loop_timer(cfg->loop, failed, k);
 	if (!try(k))
 		loop_timer_set(k->failed, 0);

@@ -751,7 +751,7 @@ static void answer_dot(struct relay *r, int code, slice text)
 	r->mail_sent = r->about = false;
 	r->told = 0;
 	r->used = true;
-	if (r->exchange->sending || r->exchange->out.len > 0)
+	if (exchange_unsent(r->exchange))
 		hop_drop(r); /* refused half-way: the rest would be taken for commands */
 	if (code / 100 == 2 && r->world->taken(r->arg, &r->copy, text))
 		r->recorded = true;

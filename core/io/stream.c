@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 struct stream {
@@ -144,13 +145,20 @@ static ssize_t receive(struct stream *s, void *p, size_t room)
 	return n < 0 ? -errno : n;
 }
 
-static ssize_t transmit(struct stream *s, const void *p, size_t n)
+static ssize_t transmit(struct stream *s, slice first, slice then)
 {
+	slice one = first.len > 0 ? first : then;
 	ssize_t sent;
 
 	if (s->layer)
-		return s->layer->write(s->layer_arg, s->fd, p, n);
-	sent = send(s->fd, p, n, MSG_NOSIGNAL);
+		return s->layer->write(s->layer_arg, s->fd, one.p, one.len);
+	if (first.len > 0 && then.len > 0) {
+		struct iovec both[2] = {{(void *)first.p, first.len}, {(void *)then.p, then.len}};
+
+		sent = sendmsg(s->fd, &(struct msghdr){.msg_iov = both, .msg_iovlen = 2}, MSG_NOSIGNAL);
+	} else {
+		sent = send(s->fd, one.p, one.len, MSG_NOSIGNAL);
+	}
 	return sent < 0 ? -errno : sent;
 }
 
@@ -164,10 +172,11 @@ ssize_t stream_read(struct stream *s, void *p, size_t room)
 	return n == 0 ? -EPIPE : n == -EAGAIN ? 0 : n;
 }
 
-int stream_write(struct stream *s, struct buf *out)
+int stream_write_both(struct stream *s, slice *first, struct buf *out)
 {
-	while (out->len > 0) {
-		ssize_t n = transmit(s, out->p, out->len);
+	while (first->len > 0 || out->len > 0) {
+		ssize_t n = transmit(s, *first, buf_slice(out));
+		size_t of_first;
 
 		if (n == -EINTR)
 			continue;
@@ -175,9 +184,18 @@ int stream_write(struct stream *s, struct buf *out)
 			break;
 		if (n < 0)
 			return (int)n;
-		buf_drop(out, (size_t)n);
+		of_first = (size_t)n < first->len ? (size_t)n : first->len;
+		*first = slice_from(*first, of_first);
+		buf_drop(out, (size_t)n - of_first);
 	}
 	return stream_unsent(s) ? s->layer->flush(s->layer_arg, s->fd) : 0;
+}
+
+int stream_write(struct stream *s, struct buf *out)
+{
+	slice none = SLICE_NONE;
+
+	return stream_write_both(s, &none, out);
 }
 
 bool stream_unsent(const struct stream *s)

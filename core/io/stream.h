@@ -57,6 +57,8 @@ ssize_t stream_read(struct stream *s, void *p, size_t room);
 /* Write what stands in out, which may be nothing, and drop what was taken; and what a
  * layer still has. 0, or -errno. */
 int stream_write(struct stream *s, struct buf *out);
+/* The same with *first before out, what was taken of it cut off. */
+int stream_write_both(struct stream *s, slice *first, struct buf *out);
 /* Has a layer bytes that the socket did not take? stream_want then waits for it
  * to be writable by itself, and STREAM_WRITE is to be answered by stream_write. */
 bool stream_unsent(const struct stream *s);

@@ -739,25 +739,44 @@ void smtp_stuff_init(struct smtp_stuff *s, slice message)
 	*s = (struct smtp_stuff){.message = message, .line_start = true};
 }
 
+/* To the next line that starts with a dot, or to the end of m, which is the message
+ * or its beginning. */
+static slice stuff_run(struct smtp_stuff *s, slice m)
+{
+	size_t from = s->pos, to = from;
+
+	do {
+		size_t lf = slice_chr(m, '\n', to);
+
+		s->line_start = lf != SLICE_NPOS;
+		to = s->line_start ? lf + 1 : m.len;
+	} while (to < m.len && m.p[to] != '.');
+	s->pos = to;
+	return slice_sub(m, from, to);
+}
+
+static slice stuff_most(const struct smtp_stuff *s, size_t most)
+{
+	return slice_sub(s->message, 0, most < s->message.len - s->pos ? s->pos + most : s->message.len);
+}
+
+slice smtp_stuff_run(struct smtp_stuff *s, size_t most)
+{
+	slice m = stuff_most(s, most);
+
+	if (s->pos == m.len || (s->line_start && m.p[s->pos] == '.'))
+		return SLICE_NONE;
+	return stuff_run(s, m);
+}
+
 bool smtp_stuff_put(struct smtp_stuff *s, struct buf *out, size_t most)
 {
-	size_t stop = most < s->message.len - s->pos ? s->pos + most : s->message.len;
-	slice m = slice_sub(s->message, 0, stop);
+	slice m = stuff_most(s, most);
 
-	while (s->pos < stop) {
-		size_t to = s->pos;
-
+	while (s->pos < m.len) {
 		if (s->line_start && m.p[s->pos] == '.')
 			buf_byte(out, '.');
-		/* One run to the next line that starts with a dot. */
-		do {
-			size_t lf = slice_chr(m, '\n', to);
-
-			s->line_start = lf != SLICE_NPOS;
-			to = s->line_start ? lf + 1 : stop;
-		} while (to < stop && m.p[to] != '.');
-		buf_put(out, slice_sub(m, s->pos, to));
-		s->pos = to;
+		buf_put(out, stuff_run(s, m));
 	}
 	if (s->pos < s->message.len || s->done)
 		return s->done;

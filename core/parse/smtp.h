@@ -193,6 +193,9 @@ struct smtp_stuff {
 	bool done;
 };
 void smtp_stuff_init(struct smtp_stuff *s, slice message);
+/* The next bytes that go out as they stand in the message, at most `most`: up to the
+ * next dot that must be doubled. Empty: one is next, or the end. */
+slice smtp_stuff_run(struct smtp_stuff *s, size_t most);
 /* Append at most `most` bytes and the few that end the data. True: all is
  * written. False: call again. */
 bool smtp_stuff_put(struct smtp_stuff *s, struct buf *out, size_t most);

@@ -107,9 +107,13 @@ static void answer(struct run *r, enum exchange_step step, slice rest)
 
 static void take_out(struct run *r)
 {
-	exchange_fill(&r->x);
-	buf_put(&r->sent, buf_slice(&r->x.out));
-	buf_clear(&r->x.out);
+	do {
+		exchange_fill(&r->x);
+		buf_put(&r->sent, r->x.lent);
+		r->x.lent = SLICE_NONE;
+		buf_put(&r->sent, buf_slice(&r->x.out));
+		buf_clear(&r->x.out);
+	} while (exchange_unsent(&r->x));
 }
 
 static void feed(struct run *r, slice piece)
@@ -143,13 +147,14 @@ static void feed(struct run *r, slice piece)
 	}
 }
 
-static void run(struct run *r, enum exchange_tls tls, slice in, size_t step)
+static void run(struct run *r, enum exchange_tls tls, bool lends, slice in, size_t step)
 {
 	*r = (struct run){.transactions = 0};
 	buf_init(&r->log, 1u << 24);
 	buf_init(&r->sent, 1u << 24);
 	exchange_init(&r->x, SLICE("me"));
 	r->x.tls = tls;
+	r->x.lends = lends;
 	exchange_open(&r->x);
 	for (size_t at = 0; at < in.len && !r->ended; at += step)
 		feed(r, slice_sub(in, at, at + step));
@@ -172,8 +177,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t size)
 	if (size < 2)
 		return 0;
 	in = slice_of(p + 2, size - 2);
-	run(&whole, p[0] % 3, in, in.len + 1);
-	run(&cut, p[0] % 3, in, 1 + p[1] % 7);
+	run(&whole, p[0] % 3, false, in, in.len + 1);
+	run(&cut, p[0] % 3, p[1] % 2, in, 1 + p[1] % 7);
 	check(slice_eq(buf_slice(&whole.log), buf_slice(&cut.log)));
 	check(slice_eq(buf_slice(&whole.sent), buf_slice(&cut.sent)));
 	check(smtp_text_check(buf_slice(&whole.sent)) == 0);

@@ -438,6 +438,8 @@ static void pump(struct fuzz *f)
 	if (f->pool.state != POOL_EMPTY) {
 		do {
 			exchange_fill(&f->pool.x);
+			buf_put(&f->hop.in, f->pool.x.lent);
+			f->pool.x.lent = SLICE_NONE;
 			buf_put(&f->hop.in, buf_slice(&f->pool.x.out));
 			buf_clear(&f->pool.x.out);
 		} while (f->pool.x.sending);
@@ -556,6 +558,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t size)
 	buf_init(&f.hop.forward, 1 << 16);
 	buf_init(&f.copy, 1 << 20);
 	pool_init(&f.pool, cfg.host);
+	f.pool.x.lends = true;
 	relay_init(&f.relay, &cfg, NULL, &world, &f);
 	relay_client_is(&f.relay, &client, 4711, how & 8);
 	if (f.tls)

@@ -1223,24 +1223,35 @@ static void begin(struct relay *r, const struct session_config *cfg, unsigned *c
 	assert_int_equal(pool.state, POOL_RESTS);
 }
 
+/* As a socket that takes at most n bytes. */
+static void take_wire(struct exchange *x, size_t n, struct buf *wire)
+{
+	slice lent = slice_sub(x->lent, 0, n), out = slice_sub(buf_slice(&x->out), 0, n - lent.len);
+
+	buf_put(wire, lent);
+	buf_put(wire, out);
+	x->lent = slice_from(x->lent, lent.len);
+	buf_drop(&x->out, out.len);
+}
+
 /* A message of many pieces reaches the hop whole, though out never grows far. */
-static void large_body(void **state)
+static void large_body_by(bool lends, int dots)
 {
 	struct session_config cfg = {.host = SLICE("me"), .max_message = 8 << 20};
 	struct buf body, wire;
 	struct relay r;
 	unsigned count = 0;
 
-	(void)state;
 	manner = AS_IS;
 	buf_init(&body, 8 << 20);
 	buf_init(&wire, 16 << 20);
 	for (int i = 0; i < 200000; i++)
-		buf_printf(&body, i % 3 ? "line %d\r\n" : "..line %d\r\n", i);
+		buf_printf(&body, (i + 1) % dots ? "line %d\r\n" : "..line %d\r\n", i);
 	buf_str(&body, ".\r\n");
 	begin(&r, &cfg, &count);
 	relay_client_in(&r, SLICE("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<u@c>\r\n"));
 	pool_tend(&pool, &r);
+	pool.x.lends = lends;
 	relay_hop_in(&r, SLICE("250 a\r\n250 b\r\n"));
 	relay_client_in(&r, SLICE("DATA\r\n"));
 	for (size_t at = 0; at < body.len; at += 65536)
@@ -1248,11 +1259,11 @@ static void large_body(void **state)
 	assert_false(relay_hungry(&r));
 	buf_clear(&pool.x.out);
 	relay_hop_in(&r, SLICE("354 go\r\n"));
-	while (pool.x.out.len > 0) {
+	assert_int_equal(pool.x.lent.len > 0, lends);
+	while (exchange_unsent(&pool.x)) {
 		assert_int_equal(exchange_waits(&pool.x), EXCHANGE_BODY);
 		assert_true(pool.x.out.len < 4 * EXCHANGE_PIECE);
-		buf_put(&wire, slice_sub(buf_slice(&pool.x.out), 0, 50000));
-		buf_drop(&pool.x.out, 50000);
+		take_wire(&pool.x, 50000, &wire);
 		exchange_fill(&pool.x);
 	}
 	assert_int_equal(exchange_waits(&pool.x), EXCHANGE_DOT);
@@ -1261,6 +1272,17 @@ static void large_body(void **state)
 	exchange_free(&pool.x);
 	buf_free(&body);
 	buf_free(&wire);
+}
+
+static void large_body(void **state)
+{
+	static const int dots[] = {3, 1000, 50000};
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		large_body_by(false, dots[i]);
+		large_body_by(true, dots[i]);
+	}
 }
 
 /* A hop that answers 250 before it has the whole message has not got it. */

@@ -613,6 +613,16 @@ static void stuffing(void **state)
 				assert_true(n < 100);
 			assert_true(smtp_stuff_put(&s, &out, most));
 			test_slices_equal(rows[i].name, buf_slice(&out), rows[i].out);
+			/* Runs of the message itself among what is put. */
+			buf_clear(&out);
+			smtp_stuff_init(&s, in);
+			for (int n = 0; n < 100; n++) {
+				buf_put(&out, smtp_stuff_run(&s, most));
+				if (smtp_stuff_put(&s, &out, n % 2 ? most : 0) && n % 2)
+					break;
+			}
+			assert_int_equal(smtp_stuff_run(&s, most).len, 0);
+			test_slices_equal(rows[i].name, buf_slice(&out), rows[i].out);
 			buf_free(&out);
 			test_unguard(in);
 		}

@@ -136,6 +136,41 @@ static void bytes_both_ways(void **state)
 	buf_free(&out);
 }
 
+/* Two pieces, cut wherever the socket is full, arrive as one. */
+static void both(void **state)
+{
+	struct seen *s = *state;
+	struct buf piece, out, want, got;
+	slice first;
+
+	buf_init(&piece, 2 << 20);
+	buf_init(&out, 2 << 20);
+	buf_init(&want, 4 << 20);
+	buf_init(&got, 4 << 20);
+	for (int i = 0; piece.len < 1500000; i++) {
+		buf_printf(&piece, "%d,", i);
+		buf_printf(&out, "%d;", i);
+	}
+	buf_put(&want, buf_slice(&piece));
+	buf_put(&want, buf_slice(&out));
+	first = buf_slice(&piece);
+	while (got.len < want.len) {
+		uint8_t p[70000];
+		ssize_t n;
+
+		assert_int_equal(stream_write_both(s->s, &first, &out), 0);
+		n = read(s->peer, p, sizeof p);
+		assert_true(n > 0);
+		buf_put(&got, slice_of(p, (size_t)n));
+	}
+	assert_int_equal(first.len + out.len, 0);
+	test_slices_equal("both", buf_slice(&got), buf_slice(&want));
+	buf_free(&piece);
+	buf_free(&out);
+	buf_free(&want);
+	buf_free(&got);
+}
+
 static void layer(void **state)
 {
 	struct seen *s = *state;
@@ -215,6 +250,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(bytes_both_ways, open_pair, close_pair),
+		cmocka_unit_test_setup_teardown(both, open_pair, close_pair),
 		cmocka_unit_test_setup_teardown(layer, open_pair, close_pair),
 		cmocka_unit_test_setup_teardown(limits, open_pair, close_pair),
 		cmocka_unit_test_setup_teardown(connects, open_pair, close_pair),
