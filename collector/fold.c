@@ -1,5 +1,6 @@
 #include "collector/fold.h"
 
+#include "collector/forget.h"
 #include "collector/rescore.h"
 #include "collector/store.h"
 #include "core/base/must.h"
@@ -25,7 +26,9 @@
 #define KEPT_BYTES (64u << 20)        /* kept hits in memory, likewise */
 #define QUEUE_SECONDS SLICE("432000") /* five days: as long as a queue keeps a message */
 #define FENCE_STEP 65536
-#define REST_MS 1000 /* what a partition waits whose slot is on its way to another node */
+#define REST_MS 1000             /* what a partition waits whose slot is on its way to another node */
+#define FORGET_MS 200            /* a turn's time for withdrawals, so that events go on */
+#define TIDY_MS (10 * 60 * 1000) /* how often a partition is looked through for what is old */
 #define FORMAT SLICE("1")
 
 struct lane {
@@ -33,6 +36,13 @@ struct lane {
 	uint64_t cursor;  /* position of the last entry folded; 0: none */
 	uint64_t next;    /* the same behind the present batch */
 	uint64_t trimmed; /* the stream was cut before this position */
+};
+
+/* Campaigns that are looked through for whoever withdrew. */
+struct scan {
+	struct forget_list asked;
+	uint64_t *campaigns; /* owned; NULL: none under way */
+	size_t count, at;
 };
 
 struct partition {
@@ -48,6 +58,10 @@ struct partition {
 	unsigned rules; /* version that scored what Redis holds */
 	struct state state;
 	struct kept kept;
+	uint64_t withdrawals;     /* that wait in Redis */
+	struct forget_list tombs; /* all that are kept, for mail that comes in late */
+	struct scan scan;
+	uint64_t tidied; /* monotonic; 0: not yet */
 };
 
 struct fold {
@@ -68,6 +82,8 @@ struct batch {
 	int64_t events;
 	size_t entries, bytes;
 	size_t frames_refused, events_refused;
+	size_t ids;  /* RECIPIENT events */
+	size_t late; /* SENT events of recipients that have withdrawn since */
 };
 
 static unsigned first_entries(const struct fold_config *cfg)
@@ -97,6 +113,13 @@ int fold_open(struct fold **out, const struct fold_config *cfg)
 	return 0;
 }
 
+static void scan_end(struct scan *s)
+{
+	forget_list_free(&s->asked);
+	free(s->campaigns);
+	*s = (struct scan){0};
+}
+
 /* Believe nothing of what is in memory. The owner's number stays: as long as
  * the fence still shows it, nobody else has written. */
 static void cool(struct partition *p)
@@ -105,6 +128,9 @@ static void cool(struct partition *p)
 	p->lane_count = 0;
 	state_forget(&p->state);
 	kept_forget(&p->kept);
+	forget_list_free(&p->tombs);
+	scan_end(&p->scan);
+	p->withdrawals = p->tidied = 0;
 }
 
 static void lose(struct partition *p)
@@ -338,7 +364,17 @@ static struct lane *make_lane(struct partition *p, uint32_t lane)
 	return l;
 }
 
-/* The set of lanes, and for a cold partition the cursors and the rules. */
+/* Tombstones: the fields of a hash (step 2), or the members of a set. */
+static void add_tombs(struct forget_list *to, const struct rds_reply *rep, size_t step, unsigned partition)
+{
+	for (size_t i = 0; i < rds_len(rep); i += step)
+		if (!forget_add(to, rds_text(rds_at(rep, i))))
+			log_error("fold", "not a tombstone", "partition=%u text=%s", partition,
+				log_bytes(rds_text(rds_at(rep, i))));
+}
+
+/* The set of lanes and whether somebody withdrew, and for a cold partition the
+ * cursors, the rules and the tombstones. */
 static int take_lanes(struct fold *f, struct partition *p)
 {
 	struct rds_reply *rep;
@@ -356,8 +392,9 @@ static int take_lanes(struct fold *f, struct partition *p)
 				log_bytes(rds_text(rds_at(rep, i))));
 	}
 	rds_reply_free(&rep);
-	if (p->warm)
-		return 0;
+	rc = number(f, &p->withdrawals);
+	if (rc < 0 || p->warm)
+		return rc;
 	rc = store_reply(f->r, &rep, &f->why);
 	if (rc < 0)
 		return rc;
@@ -376,7 +413,13 @@ static int take_lanes(struct fold *f, struct partition *p)
 	rds_reply_free(&rep);
 	rc = number(f, &at);
 	p->rules = (unsigned)at;
-	p->warm = rc == 0;
+	if (rc == 0)
+		rc = store_reply(f->r, &rep, &f->why);
+	if (rc < 0)
+		return rc;
+	add_tombs(&p->tombs, rep, 2, p->number);
+	rds_reply_free(&rep);
+	p->warm = true;
 	return rc;
 }
 
@@ -391,7 +434,8 @@ static int survey(struct fold *f, struct partition *group, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		struct rkey lease = lease_of(&group[i]), lanes = rkey_lanes(group[i].number);
 		struct rkey fence = fence_of(&group[i]), cursor = rkey_cursor(group[i].number);
-		struct rkey rules = rkey_rules(group[i].number);
+		struct rkey rules = rkey_rules(group[i].number), forget = rkey_forget(group[i].number);
+		struct rkey forgotten = rkey_forgotten(group[i].number);
 
 		if (group[i].rests)
 			continue;
@@ -401,9 +445,11 @@ static int survey(struct fold *f, struct partition *group, unsigned n)
 		}
 		rds_putv(f->r, SLICE("GET"), rkey_slice(&fence));
 		rds_putv(f->r, SLICE("SMEMBERS"), rkey_slice(&lanes));
+		rds_putv(f->r, SLICE("SCARD"), rkey_slice(&forget));
 		if (!group[i].warm) {
 			rds_putv(f->r, SLICE("HGETALL"), rkey_slice(&cursor));
 			rds_putv(f->r, SLICE("GET"), rkey_slice(&rules));
+			rds_putv(f->r, SLICE("HGETALL"), rkey_slice(&forgotten));
 		}
 	}
 	for (unsigned i = 0; i < n && rc == 0; i++) {
@@ -550,44 +596,93 @@ static void put_queue_id(struct fold *f, const struct event *e, size_t *queued)
 	++*queued;
 }
 
-/* What the sender calls the recipient. Written again it is the same. */
-static void put_recipient_id(struct fold *f, const struct partition *p, const struct event *e, size_t *queued)
-{
-	struct rkey key = rkey_recipients(p->number, e->campaign, e->lane);
+struct own_id {
+	struct rkey key;
 	char sequence[16];
+};
 
-	snprintf(sequence, sizeof sequence, "%" PRIu32, e->sequence);
-	rds_putv(f->r, SLICE("HSET"), rkey_slice(&key), slice_str(sequence), e->name);
+static struct own_id own_id_of(const struct partition *p, const struct event *e)
+{
+	struct own_id id = {.key = rkey_recipients(p->number, e->campaign, e->lane)};
+
+	snprintf(id.sequence, sizeof id.sequence, "%" PRIu32, e->sequence);
+	return id;
+}
+
+/* Before: is the key a hash? Then the transaction cannot fail on it. */
+static void ask_own_id(struct fold *f, struct partition *p, const struct event *e, size_t *queued)
+{
+	struct own_id id = own_id_of(p, e);
+
+	state_want(&p->state, e->campaign, e->lane, e->sequence, FACT_forgotten);
+	rds_putv(f->r, SLICE("HGET"), rkey_slice(&id.key), slice_str(id.sequence));
 	++*queued;
 }
 
-enum pass { TOUCH, APPLY };
+/* What the sender calls the recipient. Written again it is the same. */
+static void put_own_id(struct fold *f, const struct partition *p, const struct event *e, size_t *queued)
+{
+	struct own_id id = own_id_of(p, e);
 
-/* Both passes see the same events in the same order. */
+	if (state_has(&p->state, e->campaign, e->lane, e->sequence, FACT_forgotten))
+		return;
+	rds_putv(f->r, SLICE("HSET"), rkey_slice(&id.key), slice_str(id.sequence), e->name);
+	++*queued;
+}
+
+enum pass { TOUCH, APPLY, OWN_IDS };
+
+static void touch_event(
+	struct fold *f, struct partition *p, const struct event *e, struct batch *b, size_t *queued)
+{
+	if (e->kind == EVENT_RECIPIENT) {
+		ask_own_id(f, p, e, queued);
+		b->ids++;
+		return;
+	}
+	state_touch(&p->state, e);
+	if (kept_takes(e))
+		kept_touch(&p->kept, e);
+	put_queue_id(f, e, queued);
+}
+
+static void apply_event(struct partition *p, const struct event *e, struct batch *b)
+{
+	struct forget_tomb *t = e->kind == EVENT_SENT ? forget_find(&p->tombs, e->recipient, e->ms) : NULL;
+
+	if (t) {
+		t->again = true;
+		b->late++;
+	}
+	if (e->kind != EVENT_RECIPIENT)
+		state_apply(&p->state, e);
+}
+
+/* A sender's own id belongs to a message. */
+static bool takes(const struct event *e)
+{
+	return e->kind == EVENT_RECIPIENT ? e->sequence < STATE_MAX_SEQUENCE : state_takes(e);
+}
+
+/* All passes see the same events in the same order. */
 static void walk_events(struct fold *f, struct partition *p, enum pass pass, struct batch *b, size_t *queued)
 {
 	for (size_t i = 0; i < f->event_count; i++) {
 		const struct event *e = &f->events[i];
-		bool home = at_home(f, p, e), mine = home && state_takes(e);
+		bool mine = at_home(f, p, e) && takes(e);
 
-		if (pass == APPLY) {
-			if (mine)
-				state_apply(&p->state, e);
-			continue;
+		if (pass == TOUCH) {
+			b->events++;
+			b->events_refused += !mine;
 		}
-		b->events++;
-		if (home && e->kind == EVENT_RECIPIENT) {
-			put_recipient_id(f, p, e, queued);
+		if (!mine)
 			continue;
-		}
-		if (!mine) {
-			b->events_refused++;
-			continue;
-		}
-		state_touch(&p->state, e);
-		if (kept_takes(e))
-			kept_touch(&p->kept, e);
-		put_queue_id(f, e, queued);
+		if (pass == TOUCH)
+			touch_event(f, p, e, b, queued);
+		else if (pass == APPLY)
+			apply_event(p, e, b);
+		else if (e->kind == EVENT_RECIPIENT)
+			put_own_id(f, p, e, queued);
 	}
 }
 
@@ -662,13 +757,33 @@ static size_t put_cursors(struct fold *f, const struct partition *p)
 	return n;
 }
 
+/* Mail to somebody who withdrew after it was sent came in only now: look through
+ * the campaigns again. */
+static size_t put_late(struct fold *f, const struct partition *p)
+{
+	struct rkey key = rkey_forget(p->number);
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->tombs.count; i++) {
+		if (!p->tombs.tomb[i].again)
+			continue;
+		rds_putv(f->r, SLICE("SADD"), rkey_slice(&key), buf_slice(&p->tombs.tomb[i].text));
+		n++;
+	}
+	return n;
+}
+
 /* The one transaction of a batch. As executed. */
-static int commit(struct fold *f, struct partition *p)
+static int commit(struct fold *f, struct partition *p, struct batch *b)
 {
 	size_t n = 2;
 
 	rds_putv(f->r, SLICE("MULTI"));
 	put_lease(f, p, p->fence);
+	if (b->ids)
+		walk_again(f, p, OWN_IDS, b, &n);
+	if (b->late)
+		n += put_late(f, p);
 	n += store_put(f->r, p->number, &p->state);
 	n += store_put_kept(f->r, p->number, &p->kept);
 	n += put_cursors(f, p);
@@ -767,7 +882,7 @@ static int64_t fold_batch(struct fold *f, struct partition *p, const struct rds_
 		walk_again(f, p, APPLY, &b, &queued);
 		rc = apply_hits(f, p);
 		if (rc == 0)
-			rc = commit(f, p);
+			rc = commit(f, p, &b);
 	}
 	if (rc < 0)
 		return rc;
@@ -894,6 +1009,221 @@ static int rescore_all(struct fold *f, struct partition *p)
 	return 0;
 }
 
+/* ---- withdrawal ---- */
+
+/* Those who withdrew, and then the campaigns: what is made later has only mail
+ * that is checked as it comes in. */
+static int scan_start(struct fold *f, struct partition *p)
+{
+	struct rkey forget = rkey_forget(p->number), all = rkey_campaigns(p->number);
+	struct rds_reply *asked, *rep;
+	struct scan *s = &p->scan;
+	size_t strays = 0;
+	int rc;
+
+	rds_putv(f->r, SLICE("SMEMBERS"), rkey_slice(&forget));
+	rc = store_reply(f->r, &asked, &f->why);
+	if (rc < 0)
+		return rc;
+	add_tombs(&s->asked, asked, 1, p->number);
+	for (size_t i = 0; i < rds_len(asked); i++) {
+		if (forget_get(&s->asked, rds_text(rds_at(asked, i))))
+			continue;
+		rds_putv(f->r, SLICE("SREM"), rkey_slice(&forget), rds_text(rds_at(asked, i)));
+		strays++;
+	}
+	rds_reply_free(&asked);
+	rds_putv(f->r, SLICE("SMEMBERS"), rkey_slice(&all));
+	rc = done(f, strays);
+	if (rc == 0)
+		rc = store_reply(f->r, &rep, &f->why);
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < s->asked.count; i++) {
+		slice text = buf_slice(&s->asked.tomb[i].text);
+
+		forget_add(&p->tombs, text);
+		forget_get(&p->tombs, text)->again = false;
+	}
+	s->campaigns = must_alloc((rds_len(rep) + 1) * sizeof *s->campaigns);
+	for (size_t i = 0; i < rds_len(rep); i++)
+		if (hex64_decode(rds_text(rds_at(rep, i)), &s->campaigns[s->count]))
+			s->count++;
+	rds_reply_free(&rep);
+	return 0;
+}
+
+/* One transaction. 2: there may be more of it. 1: done. 0: not ours. -errno. */
+static int forget_some(struct fold *f, struct partition *p, uint64_t campaign)
+{
+	struct forget *g = must_alloc(sizeof *g);
+	uint64_t now = clock_mono_ms();
+	size_t n = 2;
+	int rc;
+
+	guard(f, p);
+	rc = guarded(f, p);
+	if (rc > 0) {
+		rc = forget_read(f->r, p->number, campaign, &p->scan.asked, f->cfg.rules, g, &f->why);
+		rc = rc < 0 ? rc : 1;
+	}
+	if (rc <= 0) {
+		free(g);
+		return rc;
+	}
+	if (g->messages || now - p->renewed >= f->cfg.lease_ms / 3) {
+		rds_putv(f->r, SLICE("MULTI"));
+		put_lease(f, p, p->fence);
+		if (g->messages)
+			n += forget_put(f->r, p->number, campaign, &p->scan.asked, g);
+		rds_putv(f->r, SLICE("EXEC"));
+		rc = executed(f, n);
+	}
+	if (rc > 0) {
+		p->renewed = n > 2 ? now : p->renewed;
+		metric_add(METRIC_messages_forgotten, (int64_t)g->messages);
+		/* what is in memory does not know of it */
+		if (g->messages) {
+			state_forget(&p->state);
+			kept_forget(&p->kept);
+		}
+		rc = g->messages == FORGET_MOST ? 2 : 1;
+	}
+	forget_free(g);
+	free(g);
+	return rc;
+}
+
+/* Whatever is folded leaves the streams at once: trim leaves some of it. */
+static int trim_all(struct fold *f, const struct partition *p)
+{
+	size_t cuts = 0;
+
+	for (size_t i = 0; i < p->lane_count; i++) {
+		struct rkey stream = rkey_stream(p->number, p->lanes[i].lane);
+		char at[24];
+
+		if (!p->lanes[i].cursor)
+			continue;
+		snprintf(at, sizeof at, "%" PRIu64, p->lanes[i].cursor + 1);
+		rds_putv(f->r, SLICE("XTRIM"), rkey_slice(&stream), SLICE("MINID"), slice_str(at));
+		cuts++;
+	}
+	return done(f, cuts);
+}
+
+/* The tombstones are no longer asked for, but those for which mail came in
+ * meanwhile. As executed. */
+static int scan_commit(struct fold *f, struct partition *p)
+{
+	struct rkey forget = rkey_forget(p->number), forgotten = rkey_forgotten(p->number);
+	uint64_t now = clock_mono_ms();
+	size_t n = 2;
+	int rc;
+
+	guard(f, p);
+	rc = guarded(f, p);
+	if (rc <= 0)
+		return rc;
+	rds_putv(f->r, SLICE("MULTI"));
+	put_lease(f, p, p->fence);
+	for (size_t i = 0; i < p->scan.asked.count; i++) {
+		slice text = buf_slice(&p->scan.asked.tomb[i].text);
+
+		rds_putv(f->r, SLICE("HINCRBY"), rkey_slice(&forgotten), text, SLICE("0"));
+		n++;
+		if (forget_get(&p->tombs, text)->again)
+			continue;
+		rds_putv(f->r, SLICE("SREM"), rkey_slice(&forget), text);
+		n++;
+	}
+	rds_putv(f->r, SLICE("EXEC"));
+	rc = executed(f, n);
+	if (rc > 0)
+		p->renewed = now;
+	return rc;
+}
+
+/* Some of what was withdrawn. 1: there is more to do. 0: there is not. -errno. */
+static int withdraw(struct fold *f, struct partition *p)
+{
+	uint64_t until = clock_mono_ms() + FORGET_MS;
+	struct scan *s = &p->scan;
+	int rc = s->campaigns ? 0 : scan_start(f, p);
+
+	if (rc < 0)
+		return rc;
+	rc = 1;
+	while (s->at < s->count && rc > 0 && clock_mono_ms() < until) {
+		rc = forget_some(f, p, s->campaigns[s->at]);
+		s->at += rc == 1;
+	}
+	if (rc > 0 && s->at < s->count)
+		return 1;
+	if (rc > 0) {
+		rc = trim_all(f, p);
+		rc = rc < 0 ? rc : scan_commit(f, p);
+	}
+	if (rc > 0) {
+		log_info("fold", "withdrawals done", "partition=%u addresses=%zu campaigns=%zu", p->number,
+			s->asked.count, s->count);
+		scan_end(s);
+	}
+	if (rc == 0)
+		lose(p);
+	return rc < 0 ? rc : 0;
+}
+
+/* ---- what is old ---- */
+
+/* Mail that they mean no longer comes in. As executed. */
+static int drop_tombs(struct fold *f, struct partition *p)
+{
+	uint64_t now = clock_ms(), keep = f->cfg.keep_tombstones_ms;
+	struct rkey key = rkey_forgotten(p->number);
+	size_t n = 1;
+	int rc;
+
+	guard(f, p);
+	rc = guarded(f, p);
+	if (rc <= 0)
+		return rc;
+	rds_putv(f->r, SLICE("MULTI"));
+	for (size_t i = 0; i < p->tombs.count;) {
+		const struct forget_tomb *t = &p->tombs.tomb[i];
+
+		if (t->is.ms + keep > now || t->again) {
+			i++;
+			continue;
+		}
+		rds_putv(f->r, SLICE("HDEL"), rkey_slice(&key), buf_slice(&t->text));
+		forget_drop(&p->tombs, i);
+		n++;
+	}
+	rds_putv(f->r, SLICE("EXEC"));
+	return executed(f, n);
+}
+
+/* As executed. */
+static int tidy(struct fold *f, struct partition *p)
+{
+	p->tidied = clock_mono_ms();
+	return f->cfg.keep_tombstones_ms && p->tombs.count ? drop_tombs(f, p) : 1;
+}
+
+static int tidy_when_due(struct fold *f, struct partition *p)
+{
+	int rc;
+
+	if (p->rests || !p->fence || !p->warm || p->scan.campaigns ||
+		(p->tidied && clock_mono_ms() - p->tidied < TIDY_MS))
+		return 0;
+	rc = tidy(f, p);
+	if (rc == 0)
+		lose(p);
+	return rc < 0 ? rc : 0;
+}
+
 /* Second round trip: everything behind the cursors of the group. */
 static int read_streams(struct fold *f, struct partition *group, unsigned n, struct rds_reply *out[GROUP])
 {
@@ -932,6 +1262,17 @@ static int64_t turn_group(struct fold *f, struct partition *group, unsigned n)
 			f->at = &group[i];
 			rc = rescore_all(f, &group[i]);
 		}
+	for (unsigned i = 0; i < n && rc >= 0; i++)
+		if (!group[i].rests && group[i].fence && group[i].warm &&
+			(group[i].withdrawals || group[i].scan.campaigns)) {
+			f->at = &group[i];
+			rc = withdraw(f, &group[i]);
+			total += rc > 0;
+		}
+	for (unsigned i = 0; i < n && rc >= 0; i++) {
+		f->at = &group[i];
+		rc = tidy_when_due(f, &group[i]);
+	}
 	if (rc >= 0)
 		rc = read_streams(f, group, n, streams);
 	for (unsigned i = 0; i < n && rc == 0; i++) {
@@ -1024,6 +1365,8 @@ void fold_close(struct fold **fp)
 		free(f->partitions[i].lanes);
 		state_free(&f->partitions[i].state);
 		kept_free(&f->partitions[i].kept);
+		forget_list_free(&f->partitions[i].tombs);
+		scan_end(&f->partitions[i].scan);
 	}
 	free(f->partitions);
 	free(f->frames);

@@ -20,6 +20,7 @@
  * out with the next start. */
 #define DRAIN_MS 2000
 #define LEASE_MS 5000
+#define DAY_MS (24 * 3600 * 1000)
 
 struct collector {
 	struct config config;
@@ -170,7 +171,8 @@ static int open_all(struct collector *c, struct buf *why)
 	struct fold_config fold = {.redis = config_redis(cfg),
 		.partitions = (unsigned)cfg->store_partitions,
 		.batch = (unsigned)cfg->collector_fold_batch,
-		.lease_ms = LEASE_MS};
+		.lease_ms = LEASE_MS,
+		.keep_tombstones_ms = (uint64_t)cfg->store_keep_tombstones_days * DAY_MS};
 	int rc;
 
 	if (health_open(&c->health, &cfg->collector_metrics, "collector.metrics", why) < 0) {

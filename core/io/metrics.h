@@ -57,6 +57,7 @@
 	M(events_folded, COUNTER, "Events folded into campaign state")                                       \
 	M(frames_refused, COUNTER, "Stream entries that did not decode")                                     \
 	M(events_refused, COUNTER, "Events stepped over: unknown kind, sequence too large, wrong partition") \
+	M(messages_forgotten, COUNTER, "Messages taken out of the counts since their recipient withdrew")    \
 	M(fold_commits, COUNTER, "Fold transactions committed")                                              \
 	M(fold_conflicts, COUNTER, "Fold transactions refused because another fold owns the partition")      \
 	M(api_requests, COUNTER, "Requests to an HTTP API")                                              \

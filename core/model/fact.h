@@ -28,7 +28,8 @@
 	F(sent_s, LEAST, 4, "time of sending, Unix seconds")                                                 \
 	F(accepted_s, LEAST, 4, "time of the remote 250, Unix seconds")                                      \
 	F(opened_s, LEAST, 4, "first open by a person or for one, Unix seconds")                             \
-	F(clicked_s, LEAST, 4, "first click by a person, Unix seconds")
+	F(clicked_s, LEAST, 4, "first click by a person, Unix seconds")                                      \
+	F(forgotten, BITS, 0, "the recipient withdrew: hits are refused")
 
 /* FIRST: the first value that is not zero stays. LEAST: the least that is not
  * zero stays. Both make the order of events irrelevant but for FIRST, whose
@@ -39,7 +40,7 @@ enum fact {
 #define F(name, form, bytes, what) FACT_##name,
 	FACT_LIST(F)
 #undef F
-	FACT_COUNT
+		FACT_COUNT
 };
 
 /*    name                 how    what */
@@ -58,6 +59,7 @@ enum fact {
 	C(click_amp, SUM, "clicks in AMP parts, of any class; they are among the other clicks")              \
 	C(unsubscribe, SUM, "unsubscribe requests, repeats included")                                        \
 	C(hits_over, SUM, "hits beyond the 128 kept of one message; counted nowhere else")                   \
+	C(hits_forgotten, SUM, "hits refused since the recipient withdrew; counted nowhere else")            \
 	C(first_ms, LEAST, "time of the first event, Unix milliseconds")                                     \
 	C(last_ms, MOST, "time of the last event, Unix milliseconds")
 
@@ -67,7 +69,7 @@ enum counter {
 #define C(name, how, what) COUNTER_##name,
 	COUNTER_LIST(C)
 #undef C
-	COUNTER_COUNT
+		COUNTER_COUNT
 };
 
 enum fact_form fact_form(enum fact f);

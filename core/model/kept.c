@@ -416,6 +416,12 @@ static void settle(struct kept *k, struct kept_block *b, uint8_t sequence, const
 	struct turn t = {
 		.campaign = b->campaign, .lane = b->lane, .sequence = b->number * KEPT_BLOCK + sequence};
 
+	if (state_has(s, b->campaign, b->lane, t.sequence, FACT_forgotten)) {
+		drop_fresh(b, sequence, fresh[sequence]);
+		chain(&tables->fresh, buf_slice(&b->fresh), fresh);
+		state_count(s, b->campaign, STATE_COUNTER, COUNTER_hits_forgotten, 0, fresh[sequence]);
+		return;
+	}
 	if (olds + fresh[sequence] > KEPT_MOST) {
 		unsigned over = olds + fresh[sequence] - KEPT_MOST;
 
@@ -554,4 +560,11 @@ void kept_walk(const struct verdict_rules *rules, uint32_t number, slice bytes,
 			message(arg, number * KEPT_BLOCK + i, hits, class, n);
 		}
 	}
+}
+
+void kept_without(slice bytes, const bool drop[KEPT_BLOCK], struct buf *out)
+{
+	for (size_t at = 0; at + KEPT_RECORD <= bytes.len; at += KEPT_RECORD)
+		if (!drop[bytes.p[at]])
+			buf_put(out, slice_sub(bytes, at, at + KEPT_RECORD));
 }

@@ -58,7 +58,8 @@ void kept_touch(struct kept *k, const struct event *e);
 /* The block's string. Bytes behind the last whole record are left out of it. */
 void kept_load(struct kept_block *b, slice bytes);
 /* Judge every message that was touched: what changes is counted in s, and the
- * pages whose bits change are wanted from it. must(): all is loaded. */
+ * pages whose bits change are wanted from it. Hits of a forgotten message are
+ * dropped. must(): all is loaded, and state_touch was told of each hit. */
 void kept_settle(struct kept *k, const struct verdict_rules *rules, struct state *s);
 /* Change the bits. must(): the pages are loaded. */
 void kept_apply(struct kept *k, struct state *s);
@@ -82,7 +83,11 @@ void kept_walk(const struct verdict_rules *rules, uint32_t number, slice bytes,
 	void *arg);
 struct kept_standing kept_standing(const struct verdict_hit *hits, const enum hit_class *class, unsigned n);
 /* Count one hit (n = 1), or take it back (-1). */
-void kept_count(struct state *s, uint64_t campaign, const struct verdict_hit *h, enum hit_class class, int64_t n);
+void kept_count(
+	struct state *s, uint64_t campaign, const struct verdict_hit *h, enum hit_class class, int64_t n);
+/* Append to out the records of a block's string but for those of the messages in
+ * drop, by sequence % KEPT_BLOCK. */
+void kept_without(slice bytes, const bool drop[KEPT_BLOCK], struct buf *out);
 /* Facts that come from hits alone: 1 << enum fact for each. */
 uint32_t kept_facts(void);
 /* Does the counter count hits? (hits_over does not: what it counts is gone.) */

@@ -98,6 +98,16 @@ struct rkey rkey_hits(unsigned partition, uint64_t campaign, uint32_t lane, uint
 	return make("lf:{p%u}:k:%016" PRIx64 ":%08" PRIx32 ":%08" PRIx32, partition, campaign, lane, block);
 }
 
+struct rkey rkey_forget(unsigned partition)
+{
+	return make("lf:{p%u}:forget", partition);
+}
+
+struct rkey rkey_forgotten(unsigned partition)
+{
+	return make("lf:{p%u}:forgotten", partition);
+}
+
 struct rkey rkey_rules(unsigned partition)
 {
 	return make("lf:{p%u}:rules", partition);

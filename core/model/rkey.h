@@ -42,6 +42,8 @@ struct rkey rkey_fact(unsigned partition, uint64_t campaign, uint32_t lane, enum
 /* The sender's own ids of recipients, where the mode allows them. */
 struct rkey rkey_recipients(unsigned partition, uint64_t campaign, uint32_t lane); /* lf:{p7}:r:<16 hex>:<8 hex>  hash: sequence -> id */
 struct rkey rkey_hits(unsigned partition, uint64_t campaign, uint32_t lane, uint32_t block); /* lf:{p7}:k:<16 hex>:<8 hex>:<8 hex> string, core/model/kept.h */
+struct rkey rkey_forget(unsigned partition);    /* lf:{p7}:forget             set of tombstones that wait for the fold */
+struct rkey rkey_forgotten(unsigned partition); /* lf:{p7}:forgotten          hash: tombstone -> messages it erased */
 struct rkey rkey_rules(unsigned partition); /* lf:{p7}:rules              version of the rules that scored it */
 /* A message's identity by the next hop's queue id, for log lines without a
  * return path of ours; expires. */

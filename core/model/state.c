@@ -332,6 +332,14 @@ bool state_takes(const struct event *e)
 	       (e->sequence < STATE_MAX_SEQUENCE || e->sequence == EVENT_NO_SEQUENCE);
 }
 
+/* Hits of a forgotten message are refused, and its address is not learnt again. */
+static bool asks_forgotten(const struct event *e)
+{
+	return e->sequence != EVENT_NO_SEQUENCE &&
+	       (e->kind == EVENT_SENT || e->kind == EVENT_OPEN || e->kind == EVENT_CLICK ||
+		       e->kind == EVENT_UNSUBSCRIBE);
+}
+
 void state_touch(struct state *s, const struct event *e)
 {
 	struct effect effect[MAX_EFFECTS];
@@ -342,6 +350,8 @@ void state_touch(struct state *s, const struct event *e)
 	n = effects(e, effect);
 	for (unsigned i = 0; i < n; i++)
 		state_want(s, e->campaign, e->lane, e->sequence, effect[i].fact);
+	if (asks_forgotten(e))
+		state_want(s, e->campaign, e->lane, e->sequence, FACT_forgotten);
 }
 
 void state_want(struct state *s, uint64_t campaign, uint32_t lane, uint32_t sequence, enum fact fact)
@@ -436,6 +446,15 @@ void state_set(
 	mark(s, p, at, at + (width ? width : 1));
 }
 
+bool state_has(const struct state *s, uint64_t campaign, uint32_t lane, uint32_t sequence, enum fact fact)
+{
+	uint32_t byte = byte_of(fact, sequence);
+	const struct state_page *p = find_page(s->tables, campaign, lane, fact, byte / STATE_PAGE);
+
+	must(p && p->loaded && !fact_bytes(fact));
+	return p->bytes[byte % STATE_PAGE] >> (7 - sequence % 8) & 1;
+}
+
 static void apply_times(struct state_campaign *c, uint64_t ms)
 {
 	if (ms == 0)
@@ -477,7 +496,9 @@ void state_apply(struct state *s, const struct event *e)
 		return;
 	}
 	for (unsigned i = 0; i < n; i++)
-		apply(s, e, &effect[i]);
+		if (effect[i].fact != FACT_recipient ||
+			!state_has(s, e->campaign, e->lane, e->sequence, FACT_forgotten))
+			apply(s, e, &effect[i]);
 	apply_times(c, e->ms);
 	apply_lane(s, c, e->lane);
 	if (counter == COUNTER_COUNT)

@@ -83,7 +83,8 @@ void state_free(struct state *s);
 /* False: its sequence is too large, or its kind is unknown to this version. */
 bool state_takes(const struct event *e);
 
-/* Want what the event touches. must(): state_takes. */
+/* Want what the event touches, and whether its message is forgotten. must():
+ * state_takes. */
 void state_touch(struct state *s, const struct event *e);
 
 /* The page's bytes in Redis, fewer than STATE_PAGE where the string ends. */
@@ -98,8 +99,10 @@ void state_apply(struct state *s, const struct event *e);
 /* Want the page of one message's fact. */
 void state_want(struct state *s, uint64_t campaign, uint32_t lane, uint32_t sequence, enum fact fact);
 /* Set a bit (value 1 or 0) or a record to just this value. must(): loaded. */
-void state_set(struct state *s, uint64_t campaign, uint32_t lane, uint32_t sequence, enum fact fact,
-	uint64_t value);
+void state_set(
+	struct state *s, uint64_t campaign, uint32_t lane, uint32_t sequence, enum fact fact, uint64_t value);
+/* A bit. must(): loaded. */
+bool state_has(const struct state *s, uint64_t campaign, uint32_t lane, uint32_t sequence, enum fact fact);
 /* Add n to a counter. */
 void state_count(struct state *s, uint64_t campaign, enum state_what what, uint64_t a, uint32_t b, int64_t n);
 

@@ -9,6 +9,7 @@ int command_token(int argc, char **argv);
 int command_key(int argc, char **argv);
 int command_config(int argc, char **argv);
 int command_dump(int argc, char **argv);
+int command_forget(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 
 #endif

@@ -22,6 +22,7 @@ static const struct {
 		"returned messages in on stdin, what became of each recipient out"},
 	{"report", NULL, "landfall-reports", "what became of a campaign"},
 	{"verify", NULL, "landfall-collector", "compare campaigns in the store with their kept hits"},
+	{"forget", command_forget, NULL, "erase what an address did, and count it no more"},
 	{"estimate", NULL, "landfall-reports",
 		"how much accepted mail reached the inbox, from JSON on stdin"},
 	{"token", command_token, NULL, "say what a token in a link, pixel or return path holds"},

@@ -19,6 +19,7 @@ from hops import *  # noqa: F401,F403
 from kills import *  # noqa: F401,F403
 from mtas import *  # noqa: F401,F403
 from never import *  # noqa: F401,F403
+from privacy import *  # noqa: F401,F403
 from signed import *  # noqa: F401,F403
 from rewrite_http import *  # noqa: F401,F403
 from smtp import *  # noqa: F401,F403

@@ -15,6 +15,7 @@
 #include "core/model/frame.h"
 #include "core/model/rkey.h"
 #include "core/model/state.h"
+#include "core/model/tombstone.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -245,6 +246,21 @@ static void ship(size_t from, size_t to)
 
 /* ---- the naive writer ---- */
 
+/* Hashes of recipients who withdrew; nobody when NULL. */
+static bool (*withdrew)(uint64_t recipient);
+
+/* Whose address is known, by whatever of its events, from a SENT event. */
+static bool is_forgotten(const struct event *of)
+{
+	if (!withdrew || of->sequence == EVENT_NO_SEQUENCE || !withdrew(of->recipient))
+		return false;
+	for (const struct event *e = events; e < events + EVENTS; e++)
+		if (e->kind == EVENT_SENT && e->campaign == of->campaign && e->lane == of->lane &&
+			e->sequence == of->sequence)
+			return true;
+	return false;
+}
+
 static bool same_message(const struct event *a, const struct event *b)
 {
 	return is_hit(a) && is_hit(b) && a->campaign == b->campaign && a->lane == b->lane &&
@@ -378,6 +394,15 @@ static void naive(const struct event *event)
 	uint8_t identity[16];
 	bool human;
 
+	if (is_forgotten(e) && e->kind == EVENT_RECIPIENT)
+		return;
+	if (is_forgotten(e) && is_hit(e)) { /* it was there, and nothing more */
+		INT(SLICE("SADD"), rkey_slice(&all), fmt("%016" PRIx64, e->campaign));
+		INT(SLICE("SADD"), rkey_slice(&lanes), fmt("%08" PRIx32, e->lane));
+		naive_time(head, "first_ms", e->ms, true);
+		naive_time(head, "last_ms", e->ms, false);
+		return;
+	}
 	if (e->kind == EVENT_RECIPIENT) {
 		struct rkey own = rkey_recipients(p, e->campaign, e->lane);
 
@@ -395,7 +420,10 @@ static void naive(const struct event *event)
 		return;
 	case EVENT_SENT:
 		naive_bit(e, FACT_sent);
-		naive_column(e, FACT_recipient, e->recipient);
+		if (is_forgotten(e))
+			naive_bit(e, FACT_forgotten);
+		else
+			naive_column(e, FACT_recipient, e->recipient);
 		naive_column(e, FACT_provider, e->provider);
 		naive_column(e, FACT_sent_s, e->ms / 1000);
 		counter = "sent";
@@ -481,9 +509,11 @@ static void put_sorted(struct buf *out, const struct rds_reply *rep, size_t step
 		for (size_t k = 0; step == 2 && k < n; k++)
 			if (rds_at(rep, k * 2) == list[i])
 				field = (const char *)rds_text(rds_at(rep, k * 2 + 1)).p;
-		/* version counts transactions, which may differ; and what was counted and
+		/* version counts transactions, which may differ; hits_forgotten those that came
+		 * after the withdrawal; and what was counted and
 		 * taken back is as good as never counted */
-		if (slice_eq(rds_text(list[i]), SLICE("version")) || strcmp(field, "0") == 0)
+		if (slice_eq(rds_text(list[i]), SLICE("version")) || strcmp(field, "0") == 0 ||
+			slice_eq(rds_text(list[i]), SLICE("hits_forgotten")))
 			continue;
 		buf_str(out, " ");
 		buf_put(out, rds_text(list[i]));
@@ -536,7 +566,8 @@ static void dump(struct buf *out)
 		if (slice_ends(key, SLICE(":fence")) || slice_ends(key, SLICE(":lease")) ||
 			slice_ends(key, SLICE(":cursor")) || slice_ends(key, SLICE(":lanes")) ||
 			slice_find(key, SLICE(":in:"), 0) != SLICE_NPOS || slice_eq(key, SLICE(RKEY_META)) ||
-			slice_ends(key, SLICE(":rules")))
+			slice_ends(key, SLICE(":rules")) || slice_ends(key, SLICE("}:forget")) ||
+			slice_ends(key, SLICE("}:forgotten")))
 			continue;
 		type = ASK(SLICE("TYPE"), key);
 		t = rds_text(type);
@@ -652,6 +683,8 @@ static int group_start(void **state)
 	return 0;
 }
 
+static void want_without(bool (*of)(uint64_t));
+
 static int group_end(void **state)
 {
 	(void)state;
@@ -660,6 +693,14 @@ static int group_end(void **state)
 	buf_free(&frame_bytes);
 	buf_free(&want);
 	buf_free(&got);
+	return 0;
+}
+
+/* What all events come to, when nobody withdrew. */
+static int want_all(void **state)
+{
+	(void)state;
+	want_without(NULL);
 	return 0;
 }
 
@@ -774,7 +815,9 @@ static void fold_by(const struct verdict_rules *rules, int64_t want_events)
 {
 	struct fold *f = start_with(50, 60000, rules);
 
-	assert_int_equal(all_of(f), want_events);
+	int64_t n = all_of(f);
+
+	assert_true(want_events < 0 ? n >= 0 : n == want_events);
 	fold_close(&f);
 }
 
@@ -916,6 +959,274 @@ static void damage_is_found(void **state)
 	assert_true(all_agree(&verdict_rules, false));
 }
 
+/* ---- withdrawal ---- */
+
+static void seal(
+	struct buf *out, uint32_t lane, unsigned partition, uint64_t position, uint32_t count, slice body)
+{
+	size_t head;
+
+	buf_clear(out);
+	head = frame_begin(out, BASE, (uint16_t)partition);
+	buf_put(out, body);
+	frame_end(out, head, lane, position, 0, count);
+}
+
+static bool every_third(uint64_t recipient)
+{
+	return recipient % 3 == 0;
+}
+
+/* What the naive writer makes when these withdrew before anything was sent on. */
+static void want_without(bool (*of)(uint64_t))
+{
+	withdrew = of;
+	rds_reply_free(&(struct rds_reply *){ASK(SLICE("SELECT"), SLICE("1"))});
+	rds_reply_free(&(struct rds_reply *){ASK(SLICE("FLUSHDB"))});
+	for (size_t i = 0; i < EVENTS; i++)
+		naive(&events[i]);
+	dump(&want);
+	rds_reply_free(&(struct rds_reply *){ASK(SLICE("SELECT"), SLICE("0"))});
+	withdrew = NULL;
+}
+
+static void ask_to_forget(uint64_t recipient, uint64_t ms, const char *tenant)
+{
+	const struct tombstone t = {recipient, ms, slice_str(tenant)};
+	struct buf text;
+
+	buf_init(&text, 256);
+	tombstone_encode(&t, &text);
+	for (unsigned p = 0; p < PARTITIONS; p++) {
+		struct rkey key = rkey_forget(p);
+
+		INT(SLICE("SADD"), rkey_slice(&key), buf_slice(&text));
+	}
+	buf_free(&text);
+}
+
+static void ask_to_forget_all(void)
+{
+	for (const struct event *e = events; e < events + EVENTS; e++)
+		if (e->kind == EVENT_SENT && every_third(e->recipient))
+			ask_to_forget(e->recipient, BASE + 4 * 3600000, "");
+}
+
+static bool holds(const struct rds_reply *rep, slice bytes)
+{
+	if (slice_find(rds_text(rep), bytes, 0) != SLICE_NPOS)
+		return true;
+	for (size_t i = 0; i < rds_len(rep); i++)
+		if (holds(rds_at(rep, i), bytes))
+			return true;
+	return false;
+}
+
+/* The key that holds these bytes, the tombstones apart; empty: none. */
+static slice found_in(slice bytes)
+{
+	struct rds_reply *keys = ASK(SLICE("KEYS"), SLICE("*")), *type, *rep;
+	slice in = SLICE_NONE;
+
+	for (size_t i = 0; i < rds_len(keys) && !in.len; i++) {
+		slice key = rds_text(rds_at(keys, i));
+
+		if (slice_ends(key, SLICE("}:forgotten")))
+			continue;
+		type = ASK(SLICE("TYPE"), key);
+		rep = slice_eq(rds_text(type), SLICE("string")) ? ASK(SLICE("GET"), key)
+		      : slice_eq(rds_text(type), SLICE("hash")) ? ASK(SLICE("HGETALL"), key)
+		      : slice_eq(rds_text(type), SLICE("set"))
+			      ? ASK(SLICE("SMEMBERS"), key)
+			      : ASK(SLICE("XRANGE"), key, SLICE("-"), SLICE("+"));
+		if (holds(rep, bytes))
+			in = fmt("%.*s", SLICE_FMT(key));
+		rds_reply_free(&rep);
+		rds_reply_free(&type);
+	}
+	rds_reply_free(&keys);
+	return in;
+}
+
+static void forgotten_at_any_time(void **state)
+{
+	(void)state;
+	want_without(every_third);
+	for (int round = 0; round < 5; round++) {
+		size_t until = round == 0 ? frame_count : round == 1 ? 0 : draw(frame_count);
+		struct fold *f = start((unsigned)(1 + draw(200)), 60000);
+
+		flush_all();
+		ship(0, until);
+		assert_true(all_of(f) >= 0);
+		if (draw(2)) { /* by one that has none of it in memory */
+			fold_close(&f);
+			f = start((unsigned)(1 + draw(200)), 60000);
+		}
+		ask_to_forget_all();
+		assert_true(all_of(f) >= 0);
+		for (size_t at = until; at < frame_count; at += 50) {
+			ship(at, at + 50);
+			assert_true(all_of(f) >= 0);
+		}
+		assert_true(fold_turn(f) >= 0);
+		same_state("forgotten");
+		assert_true(all_agree(&verdict_rules, false));
+		for (const struct event *e = events; e < events + EVENTS; e++) {
+			uint8_t bytes[8];
+
+			if (e->kind != EVENT_SENT || !every_third(e->recipient) || (e - events) % 29)
+				continue;
+			put_le64(bytes, e->recipient);
+			if (found_in(slice_of(bytes, 8)).len)
+				fail_msg("round %d: %.*s holds the hash of %" PRIx64 ":%" PRIu32, round,
+					SLICE_FMT(found_in(slice_of(bytes, 8))), e->campaign, e->sequence);
+			if (found_in(fmt("%016" PRIx64, e->recipient)).len)
+				fail_msg("round %d: a hash as text is left in %.*s", round,
+					SLICE_FMT(found_in(fmt("%016" PRIx64, e->recipient))));
+		}
+		fold_close(&f);
+	}
+}
+
+static void killed_while_forgetting(void **state)
+{
+	long total = 0, step = 0;
+	int kills = 0;
+
+	(void)state;
+	want_without(every_third);
+	for (long b = 0; b >= 0;) {
+		struct fold *f;
+		int status;
+		pid_t pid;
+
+		flush_all();
+		ship(0, frame_count / 2);
+		fold_by(NULL, -1);
+		ask_to_forget_all();
+		ship(frame_count / 2, frame_count);
+		fflush(NULL);
+		if (b == 0) {
+			sent = 0;
+			fold_by(NULL, -1);
+			total = sent;
+			step = total / (getenv("LANDFALL_LONG") ? 200 : 16) + 1;
+			b = step;
+			continue;
+		}
+		pid = fork();
+		if (pid == 0) {
+			budget = b;
+			f = start(40, 60000);
+			all_of(f);
+			_exit(0);
+		}
+		must(waitpid(pid, &status, 0) == pid);
+		assert_true(WIFEXITED(status));
+		kills += WEXITSTATUS(status) == KILLED;
+		forget_leases();
+		fold_by(NULL, -1);
+		same_state("killed while forgetting");
+		b = b + step < total ? b + step : -1;
+	}
+	assert_true(kills > 10);
+}
+
+/* One mail before the withdrawal and one after it; the other tenant's. */
+static void what_a_tombstone_means(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t ms;
+		const char *tenant;
+		bool before, after; /* forgotten? */
+	} rows[] = {
+		{"both were sent before", BASE + 20000, "", true, true},
+		{"one was", BASE + 5000, "", true, false},
+		{"the same second", BASE + 999, "", true, false},
+		{"this tenant's", BASE + 20000, "shop", true, true},
+		{"another tenant's", BASE + 20000, "other", false, false},
+		{"none was", BASE - 1000, "", false, false},
+	};
+	struct event e[] = {{.kind = EVENT_CAMPAIGN, .tenant = SLICE("shop"), .name = SLICE("june")},
+		{.kind = EVENT_SENT, .ms = BASE + 500, .sequence = 1, .recipient = 77},
+		{.kind = EVENT_SENT, .ms = BASE + 10000, .sequence = 2, .recipient = 77},
+		{.kind = EVENT_OPEN, .class = CLASS_HUMAN, .ms = BASE + 11000, .sequence = 1},
+		{.kind = EVENT_OPEN, .class = CLASS_HUMAN, .ms = BASE + 12000, .sequence = 2}};
+	struct rkey head = rkey_campaign(0, 0x1000), opened = rkey_fact(0, 0x1000, 0xa0, FACT_opened_human);
+	struct rkey asked = rkey_forget(0), kept = rkey_forgotten(0);
+	struct buf body, out;
+
+	(void)state;
+	buf_init(&body, 4096);
+	buf_init(&out, 4096);
+	for (size_t i = 0; i < sizeof e / sizeof *e; i++) {
+		e[i].campaign = 0x1000;
+		e[i].lane = 0xa0;
+		event_encode(&e[i], BASE, &body);
+	}
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		int64_t sum = !rows[i].before + !rows[i].after;
+		struct fold *f = start(10, 60000);
+		slice text = fmt(
+			"%016x %" PRIu64 "%s%s", 77, rows[i].ms, *rows[i].tenant ? " " : "", rows[i].tenant);
+
+		flush_all();
+		seal(&out, 1, 0, 64, 5, buf_slice(&body));
+		add_entry(0, 1, "64-0", buf_slice(&out));
+		assert_int_equal(all_of(f), 5);
+		ask_to_forget(77, rows[i].ms, rows[i].tenant);
+		assert_int_equal(all_of(f), 0);
+		if (INT(SLICE("HGET"), rkey_slice(&head), SLICE("open_human")) != sum ||
+			INT(SLICE("GETBIT"), rkey_slice(&opened), SLICE("1")) != !rows[i].before ||
+			INT(SLICE("GETBIT"), rkey_slice(&opened), SLICE("2")) != !rows[i].after)
+			fail_msg("%s: not so", rows[i].name);
+		assert_int_equal(INT(SLICE("EXISTS"), rkey_slice(&asked)), 0);
+		assert_int_equal(INT(SLICE("HGET"), rkey_slice(&kept), text), 2 - sum);
+		/* and again: a hit of a forgotten message is refused, by another fold too */
+		fold_close(&f);
+		f = start(10, 60000);
+		seal(&out, 1, 0, 65, 5, buf_slice(&body));
+		add_entry(0, 1, "65-0", buf_slice(&out));
+		assert_int_equal(all_of(f), 5);
+		assert_int_equal(INT(SLICE("HGET"), rkey_slice(&head), SLICE("open_human")), 2 * sum);
+		assert_int_equal(INT(SLICE("HGET"), rkey_slice(&head), SLICE("hits_forgotten")), 2 - sum);
+		assert_int_equal(INT(SLICE("HGET"), rkey_slice(&head), SLICE("sent")), 4);
+		fold_close(&f);
+	}
+	/* what is no tombstone hurts nobody */
+	INT(SLICE("SADD"), rkey_slice(&asked), SLICE("0000000000000000 5"), SLICE("x"), SLICE("77 5"));
+	fold_by(NULL, 0);
+	assert_int_equal(INT(SLICE("EXISTS"), rkey_slice(&asked)), 0);
+	buf_free(&body);
+	buf_free(&out);
+}
+
+static void old_tombstones_go(void **state)
+{
+	struct fold_config cfg = {.redis = {.socket = server.socket, .timeout_ms = 20000},
+		.partitions = PARTITIONS,
+		.batch = 10,
+		.lease_ms = 60000,
+		.keep_tombstones_ms = 86400000};
+	struct rkey kept = rkey_forgotten(0);
+	struct fold *f;
+
+	(void)state;
+	flush_all();
+	ask_to_forget(77, clock_ms() - 2 * cfg.keep_tombstones_ms, "");
+	ask_to_forget(78, clock_ms() - cfg.keep_tombstones_ms / 2, "");
+	fold_by(NULL, 0); /* which keeps them for ever */
+	assert_int_equal(INT(SLICE("HLEN"), rkey_slice(&kept)), 2);
+	fold_by(NULL, 0);
+	assert_int_equal(INT(SLICE("HLEN"), rkey_slice(&kept)), 2);
+	assert_int_equal(fold_open(&f, &cfg), 0);
+	assert_int_equal(all_of(f), 0);
+	assert_int_equal(INT(SLICE("HLEN"), rkey_slice(&kept)), 1);
+	fold_close(&f);
+}
+
 static void one_owner(void **state)
 {
 	struct fold *a = start(10, 60000), *b = start(10, 60000);
@@ -1035,17 +1346,6 @@ static void lease_is_kept(void **state)
 		fail_msg(
 			"renewed with %" PRId64 " of 3000 ms left, before a third was over", before - waited);
 	fold_close(&f);
-}
-
-static void seal(
-	struct buf *out, uint32_t lane, unsigned partition, uint64_t position, uint32_t count, slice body)
-{
-	size_t head;
-
-	buf_clear(out);
-	head = frame_begin(out, BASE, (uint16_t)partition);
-	buf_put(out, body);
-	frame_end(out, head, lane, position, 0, count);
 }
 
 static void strange_entries(void **state)
@@ -1291,7 +1591,11 @@ int main(void)
 		cmocka_unit_test(other_rules_score_anew),
 		cmocka_unit_test(killed_while_scoring_anew),
 		cmocka_unit_test(damage_is_found),
-		cmocka_unit_test(one_owner),
+		cmocka_unit_test(forgotten_at_any_time),
+		cmocka_unit_test(killed_while_forgetting),
+		cmocka_unit_test(what_a_tombstone_means),
+		cmocka_unit_test(old_tombstones_go),
+		cmocka_unit_test_setup(one_owner, want_all),
 		cmocka_unit_test(paused_owner),
 		cmocka_unit_test(race_for_leases),
 		cmocka_unit_test(lease_is_kept),
