@@ -7,6 +7,7 @@
 #ifndef LF_REPORTS_TALLY_H
 #define LF_REPORTS_TALLY_H
 
+#include "core/base/cpu.h"
 #include "core/base/slice.h"
 #include "core/model/fact.h"
 
@@ -49,5 +50,7 @@ struct tally_lane {
 
 /* Add a lane's recipients to the total and to the tally of their provider. */
 void tally_add(const struct tally_lane *lane, struct tally *total, struct tally by_provider[TALLY_PROVIDERS]);
+void tally_add_by(enum cpu_path path, const struct tally_lane *lane, struct tally *total,
+	struct tally by_provider[TALLY_PROVIDERS]);
 
 #endif

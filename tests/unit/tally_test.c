@@ -118,6 +118,60 @@ static void short_bitmaps_are_zeros(void **state)
 			test_unguard(lane.fact[f]);
 }
 
+/* Each path counts what one recipient after another comes to. */
+static void every_path_counts_the_same(void **state)
+{
+	static struct tally by[TALLY_PROVIDERS], want_by[TALLY_PROVIDERS];
+	uint8_t bits[FACT_COUNT][25], provider[200];
+	uint64_t x = 88172645463325252u;
+
+	(void)state;
+	for (unsigned round = 0; round < 50; round++) {
+		struct tally want = {0};
+		struct tally_lane lane = {0};
+
+		for (unsigned i = 0; i < sizeof provider; i++) {
+			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+			provider[i] = (uint8_t)(round % 2 ? x : x % 9);
+		}
+		for (unsigned f = 0; f < FACT_COUNT; f++)
+			for (unsigned i = 0; i < sizeof bits[f]; i++) {
+				x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+				bits[f][i] = (uint8_t)(x & x >> 8 & (round % 3 ? x >> 16 : ~UINT64_C(0)));
+			}
+		for (unsigned f = 0; f < FACT_COUNT; f++)
+			if (f != FACT_provider)
+				lane.fact[f] = test_guard(slice_of(bits[f], sizeof bits[f]));
+		lane.fact[FACT_provider] = test_guard(slice_of(provider, 190 + round % 11));
+		for (unsigned i = 190 + round % 11; i < sizeof provider; i++)
+			provider[i] = 0;
+		memset(want_by, 0, sizeof want_by);
+		for (unsigned i = 0; i < sizeof provider; i++) {
+			uint8_t one[FACT_COUNT];
+			struct tally_lane alone = {0};
+
+			for (unsigned f = 0; f < FACT_COUNT; f++) {
+				one[f] = (uint8_t)(bits[f][i / 8] << i % 8 & 0x80);
+				alone.fact[f] = slice_of(&one[f], 1);
+			}
+			alone.fact[FACT_provider] = slice_of(provider + i, 1);
+			tally_add_by(CPU_PORTABLE, &alone, &want, want_by);
+		}
+		for (unsigned path = 0; path < CPU_PATHS; path++) {
+			struct tally total = {0};
+
+			if (!cpu_has(path))
+				continue;
+			memset(by, 0, sizeof by);
+			tally_add_by(path, &lane, &total, by);
+			assert_memory_equal(&total, &want, sizeof want);
+			assert_memory_equal(by, want_by, sizeof by);
+		}
+		for (unsigned f = 0; f < FACT_COUNT; f++)
+			test_unguard(lane.fact[f]);
+	}
+}
+
 static void lanes_add_up(void **state)
 {
 	uint8_t bits[FACT_COUNT][ROOM] = {{0}}, provider[ROOM * 8] = {0};
@@ -161,6 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counts_at_every_offset),
 		cmocka_unit_test(short_bitmaps_are_zeros),
+		cmocka_unit_test(every_path_counts_the_same),
 		cmocka_unit_test(lanes_add_up),
 		cmocka_unit_test(arrival_says_only_what_is_known),
 	};
