@@ -400,7 +400,7 @@ static uint64_t events_before(struct journal *j, size_t i)
 		s[1] = j->segs[from];
 		pthread_mutex_unlock(&j->lock);
 		scan_segment(j, &s[1], s[1].stop, &found);
-		known += found.events;
+		known += found.frames; /* as the reader counts them, a batch cut short included */
 	}
 	pthread_mutex_lock(&j->lock);
 	j->segs[i].events = known;
