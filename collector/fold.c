@@ -895,7 +895,9 @@ static int64_t fold_batch(struct fold *f, struct partition *p, const struct rds_
 	return b.events + (int64_t)b.frames_refused;
 }
 
-/* Cut streams behind the cursors, once Redis itself has said where those are. */
+/* Cut streams behind the cursors, once Redis itself has said where those are,
+ * and only if they are still there: a store that was emptied meanwhile may have
+ * been filled from the journals again. */
 static int trim(struct fold *f, struct partition *p)
 {
 	struct rkey key = rkey_cursor(p->number);
@@ -907,10 +909,14 @@ static int trim(struct fold *f, struct partition *p)
 
 		if (p->lanes[i].cursor <= p->lanes[i].trimmed)
 			continue;
+		if (due == 0)
+			rds_putv(f->r, SLICE("WATCH"), rkey_slice(&key));
 		snprintf(lane, sizeof lane, "%08" PRIx32, p->lanes[i].lane);
 		rds_putv(f->r, SLICE("HGET"), rkey_slice(&key), slice_str(lane));
 		due++;
 	}
+	if (due)
+		rc = done(f, 1);
 	for (size_t i = 0; i < p->lane_count && due > 0 && rc == 0; i++) {
 		struct lane *l = &p->lanes[i];
 		struct rkey stream = rkey_stream(p->number, l->lane);
@@ -924,11 +930,17 @@ static int trim(struct fold *f, struct partition *p)
 			continue;
 		l->trimmed = l->cursor;
 		snprintf(at, sizeof at, "%" PRIu64, l->cursor);
+		if (cuts == 0)
+			rds_putv(f->r, SLICE("MULTI"));
 		rds_putv(
 			f->r, SLICE("XTRIM"), rkey_slice(&stream), SLICE("MINID"), SLICE("~"), slice_str(at));
 		cuts++;
 	}
-	return rc < 0 ? rc : done(f, cuts);
+	if (rc < 0 || cuts == 0)
+		return rc;
+	rds_putv(f->r, SLICE("EXEC"));
+	rc = executed(f, cuts + 1);
+	return rc < 0 ? rc : 0;
 }
 
 /* Score one campaign by the present rules. 1: done. 0: the partition is not
