@@ -541,7 +541,7 @@ static void check_events(struct account *all)
 
 static void draw_kind(void)
 {
-	static const unsigned rates[] = {0, 0, 100, 400, 1500};
+	static const unsigned rates[] = {0, 0, 100, 400, 1500}, sync_ms[] = {0, 20, 50, 300};
 
 	memset(&is, 0, sizeof is);
 	is.partitions = 1 + (unsigned)sim_draw(4);
@@ -549,7 +549,7 @@ static void draw_kind(void)
 	is.folds = 1 + (unsigned)sim_draw(FOLDS);
 	is.events = 20 + (unsigned)sim_draw(EVENTS - 20);
 	is.fat = sim_draw(3) == 0;
-	is.sync_ms = (unsigned)sim_draw(2) * 20;
+	is.sync_ms = sync_ms[sim_draw(4)];
 	is.lease_ms = 200 + (unsigned)sim_draw(1000);
 	is.batch = 1 + (unsigned)sim_draw(20);
 	is.roomy = sim_draw(4) != 0;
@@ -557,7 +557,7 @@ static void draw_kind(void)
 	is.power = rates[sim_draw(5)];
 	is.kill_fold = rates[sim_draw(5)];
 	is.restart = rates[sim_draw(5)];
-	is.flush = rates[sim_draw(5)] / 4;
+	is.flush = rates[sim_draw(5)] / 2;
 	is.mood = rates[sim_draw(5)];
 	is.full = rates[sim_draw(5)] / 2;
 	is.jump = rates[sim_draw(5)];
