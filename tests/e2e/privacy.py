@@ -1,8 +1,12 @@
 """Withdrawal and what is kept, through the real chain."""
+import glob
 import hashlib
 import hmac
+import json
+import os
 import re
 import socket
+import subprocess
 import time
 
 import check
@@ -120,3 +124,44 @@ def test_forget(bench):
     assert done.returncode == 0 and done.stdout.startswith("forgotten: 0 messages"), done
     assert chain.landfall("forget", "nobody", "--config", chain.config()).returncode == 2
     assert not wrong_without(chain, c, {who})
+
+
+def test_replay(bench):
+    """a store filled again from journals alone has the same report; done twice, nothing counts twice"""
+    chain = Chain(bench.bin, bench.dir, Ports(free_ports(12)))
+    bench.chains.append(chain)
+    chain.start()
+    c = chain.begin("replay", 40)
+    c.send(limit=120)
+    chain.settle(c, 120)
+    until("a right report", 60, lambda: not chain.compare(c, 1)[1])
+    frames = glob.glob(chain.up.dir + "/**/*.seg", recursive=True)
+    dir = bench.dir + "/other"
+    os.makedirs(dir)
+    other = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", dir + "/r.sock", "--dir", dir, "--save", ""],
+                             stdout=subprocess.DEVNULL)
+    bench.at_end.append(lambda: (other.kill(), other.wait()))
+    until("another Redis", 20, lambda: os.path.exists(dir + "/r.sock"))
+    there = ["--config", chain.config(), "--set", "redis.socket=" + dir + "/r.sock"]
+
+    def replay(pattern):
+        done = chain.landfall("dump", "--replay", *there, *frames)
+        assert done.returncode == 0 and re.search(pattern, done.stdout), done
+
+    def report():
+        done = chain.landfall("report", c.name, "--json", *there)
+        return json.loads(done.stdout) if done.returncode == 0 else {}
+
+    def is_right():
+        rows, wrong = check.compare(report(), chain.expected(c)) if report() else ([], ["none"])
+        return rows and not wrong
+
+    replay(r"^[1-9]\d* frames added, 0 were there or folded, 0 too late, 0 of other partitions\n")
+    replay(r"^0 frames added, [1-9]\d* were there or folded, 0 too late")
+    collector = subprocess.Popen([chain.bin + "/landfall-collector", *there, "--set", "collector.postfix_log=",
+                                  "--set", "data.dir=" + dir], stderr=subprocess.DEVNULL)
+    bench.at_end.append(lambda: (collector.kill(), collector.wait()))
+    until("the same report", 60, is_right)
+    replay(r"^0 frames added, [1-9]\d* were there or folded, 0 too late")
+    time.sleep(1)
+    assert is_right(), report()
