@@ -170,7 +170,7 @@ static void *producer_main(void *arg)
 		else if (!quiet && sim_draw(40) == 0)
 			break;
 		else
-			sim_sleep(30);
+			outbox_flush(o); /* what an earlier one could not write */
 	}
 	p->o = NULL;
 	sim_note("closes", 0, 0);
