@@ -611,7 +611,7 @@ static bool accounts(struct account *all)
 
 static uint64_t run(uint64_t seed, bool trace)
 {
-	struct account all;
+	struct account all = {0};
 	uint64_t end;
 
 	quiet = false;
