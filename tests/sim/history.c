@@ -44,7 +44,7 @@ static struct made {
 	int64_t ticket;
 	char queue_id[512];
 	unsigned there; /* how often it is in the state */
-} made[EVENTS];
+} made[EVENTS + PRODUCERS];
 static unsigned made_count;
 
 static struct producer {
@@ -308,6 +308,9 @@ static void befall_no_more(void)
 	sim_calm = true;
 	redis_mood(REDIS_WELL);
 	disk_full(false);
+	/* What damage took is counted when something behind it is read. */
+	for (unsigned i = 0; i < is.producers; i++)
+		producers[i].left++;
 }
 
 /* ---- what is there in the end ---- */
