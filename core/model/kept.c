@@ -1,6 +1,7 @@
 #include "core/model/kept.h"
 
 #include "core/base/bytes.h"
+#include "core/base/list.h"
 #include "core/base/must.h"
 
 #include <stdlib.h>
@@ -42,20 +43,6 @@ struct kept_tables {
 	size_t bytes;             /* memory in blocks, as of the last commit */
 	uint64_t batch;
 };
-
-static void *grown(void *list, size_t count, size_t *room, size_t size)
-{
-	if (count < *room)
-		return list;
-	*room = *room ? *room * 2 : 64;
-	return must_realloc(list, *room * size);
-}
-
-#define APPEND(list, count, room, item)                                                                      \
-	do {                                                                                                 \
-		(list) = grown((list), (count), &(room), sizeof *(list));                                    \
-		(list)[(count)++] = (item);                                                                  \
-	} while (0)
 
 /* ---- records ---- */
 
@@ -319,13 +306,13 @@ static struct kept_block *make(struct kept *k, uint64_t campaign, uint32_t lane,
 	*b = (struct kept_block){.campaign = campaign, .lane = lane, .number = number};
 	buf_init(&b->bytes, BLOCK_BYTES);
 	buf_init(&b->fresh, (size_t)1 << 30);
-	APPEND(t->block, t->block_count, t->block_room, b);
+	LIST_APPEND(t->block, t->block_count, t->block_room, b);
 	if (t->slots < 2 * t->block_count)
 		enter_all(t);
 	else
 		enter(t, t->block_count - 1);
 	if (!(number & KEPT_ANONYMOUS))
-		APPEND(k->wanted, k->wanted_count, t->wanted_room, b);
+		LIST_APPEND(k->wanted, k->wanted_count, t->wanted_room, b);
 	return b;
 }
 
@@ -345,7 +332,7 @@ void kept_touch(struct kept *k, const struct event *e)
 	if (!b)
 		b = make(k, e->campaign, e->lane, number);
 	if (!b->touched)
-		APPEND(k->dirty, k->dirty_count, k->tables->dirty_room, b);
+		LIST_APPEND(k->dirty, k->dirty_count, k->tables->dirty_room, b);
 	b->touched = true;
 	b->batch = k->tables->batch;
 	encode(e, &b->fresh);
@@ -438,7 +425,7 @@ static void settle(struct kept *k, struct kept_block *b, uint8_t sequence, const
 		kept_count(s, b->campaign, &all[i], class[i], 1);
 	t.was = kept_standing(old, old_class, olds);
 	t.is = kept_standing(all, class, n);
-	APPEND(tables->turns, tables->turn_count, tables->turn_room, t);
+	LIST_APPEND(tables->turns, tables->turn_count, tables->turn_room, t);
 	want_turn(s, &t);
 }
 

@@ -1,6 +1,7 @@
 #include "core/model/state.h"
 
 #include "core/base/bytes.h"
+#include "core/base/list.h"
 #include "core/base/must.h"
 
 #include <stdlib.h>
@@ -27,21 +28,6 @@ struct state_tables {
 	struct state_page *last_page[FACT_COUNT]; /* and many of the same page */
 	uint64_t batch;
 };
-
-/* One more element of `size` bytes behind `count` of them. */
-static void *grown(void *list, size_t count, size_t *room, size_t size)
-{
-	if (count < *room)
-		return list;
-	*room = *room ? *room * 2 : 64;
-	return must_realloc(list, *room * size);
-}
-
-#define APPEND(list, count, room, item)                                                                      \
-	do {                                                                                                 \
-		(list) = grown((list), (count), &(room), sizeof *(list));                                    \
-		(list)[(count)++] = (item);                                                                  \
-	} while (0)
 
 static uint64_t mix(uint64_t h, uint64_t v)
 {
@@ -197,8 +183,8 @@ static void want_page(struct state *s, uint64_t campaign, uint32_t lane, enum fa
 		if (table_tight(&t->pages, t->page_count))
 			enter_pages(t, 2 * t->page_count);
 		enter(&t->pages, page_hash(campaign, lane, fact, number), t->page_count);
-		APPEND(t->page, t->page_count, t->page_room, p);
-		APPEND(s->wanted_pages, s->wanted_page_count, t->wanted_page_room, p);
+		LIST_APPEND(t->page, t->page_count, t->page_room, p);
+		LIST_APPEND(s->wanted_pages, s->wanted_page_count, t->wanted_page_room, p);
 	}
 	p->batch = t->batch;
 }
@@ -214,8 +200,8 @@ static void want_campaign(struct state *s, uint64_t key)
 		if (table_tight(&t->campaigns, t->campaign_count))
 			enter_campaigns(t, 2 * t->campaign_count);
 		enter(&t->campaigns, mix(key, 0), t->campaign_count);
-		APPEND(t->campaign, t->campaign_count, t->campaign_room, c);
-		APPEND(s->wanted_campaigns, s->wanted_campaign_count, t->wanted_campaign_room, c);
+		LIST_APPEND(t->campaign, t->campaign_count, t->campaign_room, c);
+		LIST_APPEND(s->wanted_campaigns, s->wanted_campaign_count, t->wanted_campaign_room, c);
 	}
 	c->batch = t->batch;
 }
@@ -241,7 +227,7 @@ void state_count(struct state *s, uint64_t campaign, enum state_what what, uint6
 		}
 	}
 	enter(&t->changes, change_hash(&want), s->change_count);
-	APPEND(s->changes, s->change_count, t->change_room, want);
+	LIST_APPEND(s->changes, s->change_count, t->change_room, want);
 }
 
 struct effect {
@@ -380,7 +366,7 @@ static void mark(struct state *s, struct state_page *p, unsigned from, unsigned 
 	if (p->from >= p->to) {
 		p->from = (uint16_t)from;
 		p->to = (uint16_t)to;
-		APPEND(s->dirty_pages, s->dirty_page_count, s->tables->dirty_page_room, p);
+		LIST_APPEND(s->dirty_pages, s->dirty_page_count, s->tables->dirty_page_room, p);
 		return;
 	}
 	if (from < p->from)
@@ -487,7 +473,7 @@ void state_apply(struct state *s, const struct event *e)
 	must(c && c->loaded);
 	if (!c->dirty) {
 		c->dirty = true;
-		APPEND(s->dirty_campaigns, s->dirty_campaign_count, s->tables->dirty_campaign_room, c);
+		LIST_APPEND(s->dirty_campaigns, s->dirty_campaign_count, s->tables->dirty_campaign_room, c);
 	}
 	if (e->kind == EVENT_CAMPAIGN) {
 		c->named = true;
