@@ -329,11 +329,13 @@ static void ask_is_followed_for_commands_that_stand_alone(void **state)
 	(void)state;
 	start(asks, NULL);
 	r = open_nodes(false);
-	rds_putv(r, SLICE("GET"), LOW);
+	/* alone: what is asked of two nodes at once is heard in any order */
 	rds_putv(r, SLICE("GET"), HIGH);
+	REPLIES(r, "node1");
+	rds_putv(r, SLICE("GET"), LOW);
 	rds_putv(r, SLICE("SET"), LOW, SLICE(""), SLICE("EX"), SLICE("5"));
 	rds_putv(r, SLICE("HGET"), LOW, SLICE("a"));
-	REPLIES(r, "node1", "node1", "node1", "node0");
+	REPLIES(r, "node1", "node1", "node0");
 	rds_putv(r, SLICE("WATCH"), LOW);
 	rds_putv(r, SLICE("XADD"), LOW, SLICE("1-0"));
 	rds_putv(r, SLICE("MULTI"));
