@@ -2,8 +2,8 @@
 #include "collector/command.h"
 #include "collector/rescore.h"
 #include "collector/store.h"
-#include "core/io/config.h"
 #include "core/io/daemon.h"
+#include "core/io/options.h"
 #include "core/model/rkey.h"
 
 #include <errno.h>
@@ -12,68 +12,38 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_CONFIG "landfall-data/landfall.conf"
 #define MAX_WHY (1u << 20)
 /* A campaign that is written to while it is read is read again. */
 #define TRIES 20
 #define PAUSE_US 100000
 
-static const char help[] =
-	"landfall verify: compare campaigns in the store with their kept hits\n\n"
-	"usage: landfall verify [NAME] [--tenant TENANT] [--config FILE] [--set SECTION.KEY=VALUE]...\n\n"
-	"  NAME              the campaign; without it all campaigns are compared\n"
-	"  --tenant TENANT   of this tenant, where several use the same name\n"
-	"  --config FILE     default: " DEFAULT_CONFIG " where it exists\n"
-	"  --set ...         override one setting; may be repeated\n"
-	"  --help            this text\n\n"
-	"All that hits make (opens, clicks and unsubscribes of each message, the totals by kind, link,\n"
-	"hour and country) is computed anew from them. A line for each campaign, and one for each\n"
-	"difference. Nothing is changed. Exit status: 0 all agree, 1 not all do or there is no such\n"
-	"campaign, 2 usage, 3 Redis does not answer.\n\n"
-	"example:\n"
-	"  landfall verify spring-sale\n";
-
-struct options {
-	const char *name, *tenant, *config;
-	const char *set[32];
-	unsigned sets;
+static const char *tenant;
+static const struct option_row rows[] = {
+	{.name = "--tenant",
+		.value = "TENANT",
+		.help = "of this tenant, where several use the same name",
+		.text = &tenant},
 };
+static const struct command about = {.name = "verify",
+	.usage = "[NAME] [--tenant TENANT] [OPTION]...",
+	.what = "Compare campaigns in the store with their kept hits: NAME, or all of them.\n\n"
+		"All that hits make (opens, clicks and unsubscribes of each message, the totals by kind, "
+		"link,\n"
+		"hour and country) is computed anew from them. A line for each campaign, and one for each\n"
+		"difference. Nothing is changed. Exit status: 0 all agree, 1 not all do or there is no such\n"
+		"campaign, 2 usage, 3 Redis does not answer.",
+	.example = "  landfall verify spring-sale",
+	.rows = rows,
+	.count = sizeof rows / sizeof *rows,
+	.most = 1,
+	.config = OPTIONS_CONFIG};
 
 struct verify {
-	const struct options *o;
+	const char *name; /* NULL: all */
 	struct rds *r;
 	struct buf why;
 	unsigned seen, differ;
 };
-
-/* -1 to go on, else the exit status. */
-static int options_decode(int argc, char **argv, struct options *o)
-{
-	for (int i = 1; i < argc; i++) {
-		const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
-		const char **to = strcmp(a, "--tenant") == 0                ? &o->tenant
-				  : strcmp(a, "--config") == 0              ? &o->config
-				  : strcmp(a, "--set") == 0 && o->sets < 32 ? &o->set[o->sets]
-									    : NULL;
-
-		if (strcmp(a, "--help") == 0) {
-			fputs(help, stdout);
-			return EXIT_DONE;
-		}
-		if (to && value) {
-			*to = value;
-			o->sets += to == &o->set[o->sets];
-			i++;
-		} else if (a[0] != '-' && !o->name) {
-			o->name = a;
-		} else {
-			fprintf(stderr, "landfall verify: %s%s; see landfall verify --help\n",
-				to ? "a value is missing behind " : "not understood: ", a);
-			return EXIT_USAGE;
-		}
-	}
-	return -1;
-}
 
 /* tenant, name and version. Freed by the caller; 0 or -errno. */
 static int ask_head(struct verify *v, unsigned partition, uint64_t campaign, struct rds_reply **out)
@@ -84,10 +54,10 @@ static int ask_head(struct verify *v, unsigned partition, uint64_t campaign, str
 	return store_reply(v->r, out, &v->why);
 }
 
-static bool wanted(const struct options *o, const struct rds_reply *head)
+static bool wanted(const char *name, const struct rds_reply *head)
 {
-	return (!o->tenant || slice_eq(rds_text(rds_at(head, 0)), slice_str(o->tenant))) &&
-	       (!o->name || slice_eq(rds_text(rds_at(head, 1)), slice_str(o->name)));
+	return (!tenant || slice_eq(rds_text(rds_at(head, 0)), slice_str(tenant))) &&
+	       (!name || slice_eq(rds_text(rds_at(head, 1)), slice_str(name)));
 }
 
 static void say(struct verify *v, const struct rds_reply *head, const struct rescore *s)
@@ -118,7 +88,7 @@ static int verify_campaign(struct verify *v, unsigned partition, uint64_t campai
 
 		if (rc < 0)
 			return rc;
-		if (!wanted(v->o, before)) {
+		if (!wanted(v->name, before)) {
 			rds_reply_free(&before);
 			return 0;
 		}
@@ -190,9 +160,9 @@ static int verify_all(struct verify *v)
 	return rc;
 }
 
-static int verify(struct config *c, const struct options *o)
+static int verify(struct config *c, const char *name)
 {
-	struct verify v = {.o = o};
+	struct verify v = {.name = name};
 	struct rds_config redis = config_redis(c);
 	int rc, status = EXIT_DONE;
 
@@ -206,9 +176,8 @@ static int verify(struct config *c, const struct options *o)
 			redis.socket && *redis.socket ? redis.socket : redis.host, strerror(-rc),
 			SLICE_FMT(buf_slice(&v.why)));
 		status = EXIT_WORLD;
-	} else if (o->name && !v.seen) {
-		fprintf(stderr, "landfall verify: no campaign \"%s\"; `landfall report` lists them\n",
-			o->name);
+	} else if (name && !v.seen) {
+		fprintf(stderr, "landfall verify: no campaign \"%s\"; `landfall report` lists them\n", name);
 		status = EXIT_REFUSED;
 	} else if (v.differ) {
 		status = EXIT_REFUSED;
@@ -220,26 +189,15 @@ static int verify(struct config *c, const struct options *o)
 
 int command_verify(int argc, char **argv)
 {
-	struct options o = {0};
+	struct command_line line;
 	struct config c;
-	struct buf why;
-	int status = options_decode(argc, argv, &o), rc;
+	int status = options_read(&about, argc, argv, &line);
 
+	if (status < 0)
+		status = options_config(&line, &c);
 	if (status >= 0)
 		return status;
-	if (!o.config && access(DEFAULT_CONFIG, R_OK) == 0)
-		o.config = DEFAULT_CONFIG;
-	buf_init(&why, 4096);
-	rc = config_open(&c, o.config, &why);
-	for (unsigned i = 0; i < o.sets && rc == 0; i++)
-		rc = config_set(&c, slice_str(o.set[i]), &why);
-	if (rc == 0) {
-		status = verify(&c, &o);
-	} else {
-		fprintf(stderr, "landfall verify: %.*s\n", SLICE_FMT(buf_slice(&why)));
-		status = EXIT_REFUSED;
-	}
+	status = verify(&c, line.args ? line.arg[0] : NULL);
 	config_close(&c);
-	buf_free(&why);
 	return status;
 }

@@ -2,8 +2,8 @@
 
 #include "core/base/refuse.h"
 #include "core/io/clock.h"
-#include "core/io/config.h"
 #include "core/io/daemon.h"
+#include "core/io/options.h"
 #include "reports/load.h"
 #include "reports/text.h"
 #include "reports/view.h"
@@ -13,56 +13,25 @@
 #include <unistd.h>
 
 #define TEXT_MAX (64u << 20)
-#define DEFAULT_CONFIG "landfall-data/landfall.conf"
 
-static const char help[] = "landfall report: what became of a campaign\n\n"
-			   "usage: landfall report [NAME] [--tenant TENANT] [--json] [--config FILE] [--set "
-			   "SECTION.KEY=VALUE]...\n\n"
-			   "  NAME              the campaign; without it all campaigns are listed\n"
-			   "  --tenant TENANT   of this tenant, where several use the same name\n"
-			   "  --json            the object of the API instead of a page of text\n"
-			   "  --config FILE     default: " DEFAULT_CONFIG " where it exists\n"
-			   "  --set ...         override one setting; may be repeated\n\n"
-			   "Exit status: 0 done, 1 no such campaign, 2 usage, 3 Redis does not answer.\n\n"
-			   "example:\n  landfall report spring-sale --json\n";
-
-struct options {
-	const char *name, *tenant, *config;
-	const char *set[32];
-	unsigned sets;
-	bool json;
+static const char *tenant;
+static bool as_json;
+static const struct option_row rows[] = {
+	{.name = "--tenant",
+		.value = "TENANT",
+		.help = "of this tenant, where several use the same name",
+		.text = &tenant},
+	{.name = "--json", .help = "the object of the API instead of a page of text", .flag = &as_json},
 };
-
-/* -1 to go on, else the exit status. */
-static int options_decode(int argc, char **argv, struct options *o)
-{
-	for (int i = 1; i < argc; i++) {
-		const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
-		const char **to = strcmp(a, "--tenant") == 0                ? &o->tenant
-				  : strcmp(a, "--config") == 0              ? &o->config
-				  : strcmp(a, "--set") == 0 && o->sets < 32 ? &o->set[o->sets]
-									    : NULL;
-
-		if (strcmp(a, "--help") == 0) {
-			fputs(help, stdout);
-			return EXIT_DONE;
-		}
-		if (strcmp(a, "--json") == 0) {
-			o->json = true;
-		} else if (to && value) {
-			*to = value;
-			o->sets += to == &o->set[o->sets];
-			i++;
-		} else if (a[0] != '-' && !o->name) {
-			o->name = a;
-		} else {
-			fprintf(stderr, "landfall report: %s%s; see landfall report --help\n",
-				to ? "a value is missing behind " : "not understood: ", a);
-			return EXIT_USAGE;
-		}
-	}
-	return -1;
-}
+static const struct command about = {.name = "report",
+	.usage = "[NAME] [--tenant TENANT] [--json] [OPTION]...",
+	.what = "What became of a campaign; without NAME all campaigns are listed.\n\n"
+		"Exit status: 0 done, 1 no such campaign, 2 usage, 3 Redis does not answer.",
+	.example = "  landfall report spring-sale --json",
+	.rows = rows,
+	.count = sizeof rows / sizeof *rows,
+	.most = 1,
+	.config = OPTIONS_CONFIG};
 
 static int write_out(const struct buf *b)
 {
@@ -72,7 +41,7 @@ static int write_out(const struct buf *b)
 	return EXIT_WORLD;
 }
 
-static int show(const struct picture *p, const struct options *o)
+static int show(const struct picture *p, const char *name)
 {
 	const struct campaign *c = NULL;
 	uint64_t now = clock_ms();
@@ -80,19 +49,19 @@ static int show(const struct picture *p, const struct options *o)
 	struct buf out;
 	int status;
 
-	if (o->name) {
-		c = picture_find(p, slice_str(o->tenant), slice_str(o->name));
+	if (name) {
+		c = picture_find(p, slice_str(tenant), slice_str(name));
 		if (!c) {
 			fprintf(stderr, "landfall report: no campaign \"%s\"; `landfall report` lists them\n",
-				o->name);
+				name);
 			return EXIT_REFUSED;
 		}
 	}
 	buf_init(&out, TEXT_MAX);
 	json_start(&j, &out);
-	if (o->json && c) {
+	if (as_json && c) {
 		view_campaign(&j, NULL, p, c, now, true);
-	} else if (o->json) {
+	} else if (as_json) {
 		json_array(&j, NULL);
 		for (size_t i = 0; i < p->count; i++)
 			view_campaign(&j, NULL, p, p->campaigns[i], now, false);
@@ -102,14 +71,14 @@ static int show(const struct picture *p, const struct options *o)
 	} else {
 		text_list(p, now, &out);
 	}
-	if (o->json)
+	if (as_json)
 		buf_byte(&out, '\n');
 	status = write_out(&out);
 	buf_free(&out);
 	return status;
 }
 
-static int load_and_show(struct config *c, const struct options *o)
+static int load_and_show(struct config *c, const char *name)
 {
 	struct rds_config redis = config_redis(c);
 	struct picture *p = NULL;
@@ -121,7 +90,7 @@ static int load_and_show(struct config *c, const struct options *o)
 	if (rc == 0)
 		rc = load_picture(r, NULL, false, clock_ms(), &p);
 	if (rc == 0)
-		status = show(p, o);
+		status = show(p, name);
 	else
 		fprintf(stderr,
 			"landfall report: Redis at %s does not answer: %s; is `landfall up` running, and is "
@@ -134,26 +103,15 @@ static int load_and_show(struct config *c, const struct options *o)
 
 int command_report(int argc, char **argv)
 {
-	struct options o = {0};
+	struct command_line line;
 	struct config c;
-	struct buf why;
-	int status = options_decode(argc, argv, &o), rc;
+	int status = options_read(&about, argc, argv, &line);
 
+	if (status < 0)
+		status = options_config(&line, &c);
 	if (status >= 0)
 		return status;
-	if (!o.config && access(DEFAULT_CONFIG, R_OK) == 0)
-		o.config = DEFAULT_CONFIG;
-	buf_init(&why, 4096);
-	rc = config_open(&c, o.config, &why);
-	for (unsigned i = 0; i < o.sets && rc == 0; i++)
-		rc = config_set(&c, slice_str(o.set[i]), &why);
-	if (rc == 0) {
-		status = load_and_show(&c, &o);
-	} else {
-		fprintf(stderr, "landfall report: %.*s\n", SLICE_FMT(buf_slice(&why)));
-		status = rc == -REFUSE_SYNTAX ? EXIT_REFUSED : EXIT_WORLD;
-	}
+	status = load_and_show(&c, line.args ? line.arg[0] : NULL);
 	config_close(&c);
-	buf_free(&why);
 	return status;
 }

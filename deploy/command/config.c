@@ -1,8 +1,8 @@
 #include "core/io/config.h"
 #include "core/base/must.h"
 #include "core/io/daemon.h"
+#include "core/io/options.h"
 #include "deploy/command/command.h"
-#include "deploy/command/options.h"
 
 #include <stdio.h>
 #include <string.h>

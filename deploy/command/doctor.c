@@ -1,9 +1,9 @@
 #include "core/io/daemon.h"
 #include "core/io/keyfile.h"
+#include "core/io/options.h"
 #include "core/io/rds.h"
 #include "core/parse/url.h"
 #include "deploy/command/command.h"
-#include "deploy/command/options.h"
 #include "deploy/command/self.h"
 
 #include <errno.h>

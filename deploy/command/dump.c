@@ -1,12 +1,12 @@
 #include "core/base/refuse.h"
 #include "core/io/daemon.h"
+#include "core/io/options.h"
 #include "core/io/rds.h"
 #include "core/model/event.h"
 #include "core/model/frame.h"
 #include "core/model/provider.h"
 #include "core/model/rkey.h"
 #include "deploy/command/command.h"
-#include "deploy/command/options.h"
 
 #include <errno.h>
 #include <fcntl.h>

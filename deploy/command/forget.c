@@ -1,12 +1,12 @@
 #include "core/io/clock.h"
 #include "core/io/daemon.h"
 #include "core/io/keyfile.h"
+#include "core/io/options.h"
 #include "core/io/rds.h"
 #include "core/model/rkey.h"
 #include "core/model/token.h"
 #include "core/model/tombstone.h"
 #include "deploy/command/command.h"
-#include "deploy/command/options.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -49,6 +49,7 @@ static const struct command about = {
 	.count = 2,
 	.least = 1,
 	.most = OPTIONS_MAX_ARGS,
+	.config = OPTIONS_CONFIG,
 };
 
 struct withdrawal {

@@ -2,10 +2,10 @@
 #include "core/io/clock.h"
 #include "core/io/daemon.h"
 #include "core/io/keyfile.h"
+#include "core/io/options.h"
 #include "core/parse/date.h"
 #include "deploy/command/apikey.h"
 #include "deploy/command/command.h"
-#include "deploy/command/options.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,12 +2,12 @@
 #include "core/base/refuse.h"
 #include "core/io/daemon.h"
 #include "core/io/keyfile.h"
+#include "core/io/options.h"
 #include "core/model/event.h"
 #include "core/model/verp.h"
 #include "core/parse/date.h"
 #include "core/parse/url.h"
 #include "deploy/command/command.h"
-#include "deploy/command/options.h"
 
 #include <inttypes.h>
 #include <stdio.h>

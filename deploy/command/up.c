@@ -2,11 +2,11 @@
 #include "core/base/refuse.h"
 #include "core/io/daemon.h"
 #include "core/io/keyfile.h"
+#include "core/io/options.h"
 #include "core/io/rds.h"
 #include "deploy/command/apikey.h"
 #include "deploy/command/backlog.h"
 #include "deploy/command/command.h"
-#include "deploy/command/options.h"
 #include "deploy/command/self.h"
 #include "deploy/command/supervisor.h"
 

@@ -1,7 +1,7 @@
 #include "tests/testing.h"
 
 #include "core/io/daemon.h"
-#include "deploy/command/options.h"
+#include "core/io/options.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,10 +1,10 @@
-/* Options of the commands that `landfall` runs itself.
+/* Options of the commands of `landfall`.
  *
  * Every command takes --config FILE, --set SECTION.KEY=VALUE (repeatable) and
  * --help beside its own rows; what is not an option is kept in order.
  */
-#ifndef LF_COMMAND_OPTIONS_H
-#define LF_COMMAND_OPTIONS_H
+#ifndef LF_IO_OPTIONS_H
+#define LF_IO_OPTIONS_H
 
 #include "core/io/config.h"
 
@@ -29,7 +29,12 @@ struct command {
 	const struct option_row *rows;
 	size_t count;
 	unsigned least, most; /* arguments that are not options */
+	const char *config;   /* read where it exists and --config names none; NULL: the defaults */
 };
+
+/* Where `landfall up` puts it. */
+#define OPTIONS_CONFIG "landfall-data/landfall.conf"
+
 
 struct command_line {
 	const char *config; /* NULL: none given */

@@ -1,4 +1,4 @@
-#include "deploy/command/options.h"
+#include "core/io/options.h"
 
 #include "core/base/refuse.h"
 #include "core/io/daemon.h"
@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void help(const struct command *c)
 {
@@ -17,9 +18,10 @@ static void help(const struct command *c)
 
 		printf("%*s%s\n", used < 26 ? 26 - used : 2, "", r->help);
 	}
-	printf("  --config FILE           the configuration; the defaults without\n"
+	printf("  --config FILE           the configuration; %s%s\n"
 	       "  --set SECTION.KEY=VALUE one setting over the configuration; repeatable\n"
 	       "  --help                  this text\n\nExample:\n%s\n",
+		c->config ? c->config : "the defaults without", c->config ? " where it exists" : "",
 		c->example);
 }
 
@@ -105,6 +107,8 @@ int options_read(const struct command *c, int argc, char **argv, struct command_
 		return usage(c, "an argument is missing", NULL);
 	if (out->args > c->most)
 		return usage(c, "unexpected argument", out->arg[c->most]);
+	if (!out->config && c->config && access(c->config, R_OK) == 0)
+		out->config = c->config;
 	return -1;
 }
 
